@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class AbilitiesConfig(AppConfig):
+    name = "abilities"
+    label = "abilities"
+    verbose_name = _("Abilities and tasks")

@@ -1,0 +1,3 @@
+"""Addresses of the abilities app."""
+
+urlpatterns: list[object] = []

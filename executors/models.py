@@ -1,0 +1,172 @@
+"""Where work is done, with which keys and graphs, and who holds a place there."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from podi.base.fields import EncryptedJSONField, EncryptedTextField
+from podi.base.ids import new_id
+
+
+class Status(models.TextChoices):
+    ACTIVE = "active", _("active")
+    INACTIVE = "inactive", _("inactive")
+
+
+class Stamped(models.Model):
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    class Meta:
+        abstract = True
+
+
+class ApiKey(Stamped):
+    """A secret of ours at a provider. Encrypted at rest; only `last_four` is ever shown."""
+
+    class State(models.TextChoices):
+        ACTIVE = "active", _("active")
+        INACTIVE = "inactive", _("inactive")
+        EXHAUSTED = "exhausted", _("exhausted")
+
+    id = models.CharField(primary_key=True, max_length=64, default=new_id, editable=False)
+    provider = models.CharField(_("provider"), max_length=64)
+    name = models.CharField(_("name"), max_length=128)
+    key = EncryptedTextField(_("key"))
+    last_four = models.CharField(_("last four"), max_length=4, blank=True, default="", editable=False)
+    status = models.CharField(_("status"), max_length=32, choices=State.choices, default=State.ACTIVE)
+    daily_quota = models.PositiveIntegerField(_("daily quota"), null=True, blank=True)
+    usage_count = models.PositiveIntegerField(_("uses"), default=0)
+    expire_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    cooldown_until = models.DateTimeField(_("pauses until"), null=True, blank=True)
+    cooldown_reason = models.CharField(_("reason of the pause"), max_length=128, blank=True, default="")
+    last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True)
+    metadata = models.JSONField(_("metadata"), null=True, blank=True)
+
+    class Meta:
+        db_table = "api_keys"
+        verbose_name = _("API key")
+        verbose_name_plural = _("API keys")
+        ordering = ["provider", "name"]
+
+    def __str__(self) -> str:
+        return f"{self.provider} · {self.name} (…{self.last_four})"
+
+
+class Executor(Stamped):
+    """A place where work is done: a node of ours or an account at a provider. `type` is the provider's kind."""
+
+    id = models.CharField(_("id"), primary_key=True, max_length=64, default=new_id)
+    name = models.CharField(_("name"), max_length=128)
+    type = models.CharField(_("type"), max_length=32)
+    base_url = models.CharField(_("address"), max_length=512, blank=True, default="")
+    status = models.CharField(_("status"), max_length=32, choices=Status.choices, default=Status.INACTIVE)
+    weight = models.IntegerField(_("weight"), default=1)
+    max_concurrency = models.PositiveIntegerField(_("runs at once"), default=1)
+    queue_limit = models.PositiveIntegerField(_("queue limit"), null=True, blank=True)
+    config = models.JSONField(_("settings"), default=dict, blank=True)
+    secrets = EncryptedJSONField(_("secrets"), default=dict, blank=True)
+    is_draining = models.BooleanField(_("draining"), default=False)
+    health_status = models.CharField(_("health"), max_length=32, blank=True, default="")
+    health_message = models.CharField(_("health message"), max_length=512, blank=True, default="")
+    last_heartbeat_at = models.DateTimeField(_("last seen"), null=True, blank=True)
+    paused_until = models.DateTimeField(_("paused until"), null=True, blank=True)
+    failures_in_row = models.PositiveIntegerField(_("failures in a row"), default=0)
+    inventory = models.JSONField(_("inventory"), default=dict, blank=True)
+    api_keys = models.ManyToManyField(ApiKey, through="ExecutorApiKey", blank=True, verbose_name=_("API keys"))
+
+    class Meta:
+        db_table = "executors"
+        verbose_name = _("executor")
+        verbose_name_plural = _("executors")
+        ordering = ["type", "id"]
+        indexes = [models.Index(fields=["type", "status"], name="executors_type_status")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ExecutorApiKey(Stamped):
+    """Which keys an executor uses, in which order (smaller first)."""
+
+    executor = models.ForeignKey(Executor, on_delete=models.CASCADE, verbose_name=_("executor"))
+    api_key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, verbose_name=_("API key"))
+    priority = models.IntegerField(_("priority"), default=0)
+
+    class Meta:
+        db_table = "executor_api_keys"
+        verbose_name = _("API key of an executor")
+        verbose_name_plural = _("API keys of executors")
+        constraints = [models.UniqueConstraint(fields=["executor", "api_key"], name="executor_api_key_once")]
+
+
+class Workflow(Stamped):
+    """A stored graph in one version. A change of the graph is a new row with a new version."""
+
+    id = models.CharField(_("id"), primary_key=True, max_length=64, default=new_id)
+    action = models.CharField(_("action"), max_length=32, db_index=True)
+    name = models.CharField(_("name"), max_length=128)
+    version = models.CharField(_("version"), max_length=32, default="v1")
+    type = models.CharField(_("type"), max_length=32, default="generic")
+    definition = models.JSONField(_("definition"), default=dict, blank=True)
+    status = models.CharField(_("status"), max_length=32, choices=Status.choices, default=Status.INACTIVE)
+    metadata = models.JSONField(_("metadata"), null=True, blank=True)
+
+    class Meta:
+        db_table = "workflows"
+        verbose_name = _("workflow")
+        verbose_name_plural = _("workflows")
+        ordering = ["action", "name", "version"]
+        constraints = [models.UniqueConstraint(fields=["action", "name", "version"], name="workflow_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+class WorkflowBinding(Stamped):
+    """Joins an action, a workflow and an executor. Higher priority first."""
+
+    id = models.CharField(_("id"), primary_key=True, max_length=64, default=new_id)
+    action = models.CharField(_("action"), max_length=32, db_index=True)
+    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, verbose_name=_("workflow"))
+    executor = models.ForeignKey(Executor, on_delete=models.CASCADE, verbose_name=_("executor"))
+    priority = models.IntegerField(_("priority"), default=0)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    metadata = models.JSONField(_("metadata"), null=True, blank=True)
+
+    class Meta:
+        db_table = "workflow_bindings"
+        verbose_name = _("workflow binding")
+        verbose_name_plural = _("workflow bindings")
+        ordering = ["action", "-priority", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.action} → {self.executor_id}"
+
+
+class Lease(models.Model):
+    """A place in an executor's queue and, once running, one of its slots.
+
+    The unique constraints are the caps: a place above the queue limit or a slot above the concurrency is never asked
+    for, and two takers of one number cannot both win, in whichever process they live. `holder` is a task id, without a
+    foreign key because tasks live above executors.
+    """
+
+    executor = models.ForeignKey(Executor, on_delete=models.CASCADE, related_name="leases", verbose_name=_("executor"))
+    holder = models.CharField(_("held by"), max_length=64, unique=True)
+    place = models.PositiveIntegerField(_("place"))
+    slot = models.PositiveIntegerField(_("slot"), null=True, blank=True)
+    taken_at = models.DateTimeField(_("taken at"), auto_now_add=True)
+
+    class Meta:
+        db_table = "executor_leases"
+        verbose_name = _("lease")
+        verbose_name_plural = _("leases")
+        constraints = [
+            models.UniqueConstraint(fields=["executor", "place"], name="lease_place_once"),
+            models.UniqueConstraint(fields=["executor", "slot"], name="lease_slot_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.executor_id}[{self.place}] {self.holder}"

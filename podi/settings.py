@@ -1,0 +1,224 @@
+"""Django's settings. What can be set from outside is in `.env.example`, name by name."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from podi import env
+
+BASE_DIR = env.BASE_DIR
+DATA_DIR = Path(env.text("PODI_DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+DEBUG = env.boolean("DEBUG", default=False)
+SECRET_KEY = env.secret("SECRET_KEY", debug=DEBUG, data_dir=DATA_DIR)
+JWT_SECRET_KEY = env.secret("JWT_SECRET_KEY", debug=DEBUG, data_dir=DATA_DIR)
+UPLOAD_TOKEN_SECRET = env.secret("UPLOAD_TOKEN_SECRET", debug=DEBUG, data_dir=DATA_DIR)
+FIELD_ENCRYPTION_KEYS = env.items("FIELD_ENCRYPTION_KEYS") or [
+    env.secret("FIELD_ENCRYPTION_KEY", debug=DEBUG, data_dir=DATA_DIR)
+]
+SERVICE_API_TOKEN = env.text("SERVICE_API_TOKEN")
+if SERVICE_API_TOKEN and not DEBUG and len(SERVICE_API_TOKEN) < env.MIN_SECRET_CHARS:
+    raise ImproperlyConfigured("SERVICE_API_TOKEN is a placeholder or shorter than 32 characters (DEBUG is off).")
+
+PORT = env.integer("PORT", default=8099)
+PUBLIC_URL = env.text("PODI_PUBLIC_URL", "PODI_INTERNAL_BASE_URL", default=f"http://localhost:{PORT}").rstrip("/")
+ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", default="*" if DEBUG else "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env.items("CSRF_TRUSTED_ORIGINS")
+TRUSTED_PROXIES = env.items("TRUSTED_PROXIES")
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "rest_framework_simplejwt.token_blacklist",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_q",
+    "podi.base",
+    "podi.events",
+    "media",
+    "wallet",
+    "executors",
+    "abilities",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "podi.urls"
+WSGI_APPLICATION = "podi.wsgi.application"
+ASGI_APPLICATION = "podi.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASE_URL = env.text("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'podi.sqlite3'}")
+DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
+_database = DATABASES["default"]
+_database["CONN_MAX_AGE"] = env.integer("DATABASE_CONN_MAX_AGE", default=60)
+_database["CONN_HEALTH_CHECKS"] = True
+if _database["ENGINE"].endswith("sqlite3"):
+    _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}  # a file: threads and processes share it as in life
+    _database["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 30,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=30000;",
+    }
+elif _database["ENGINE"].endswith("mysql"):
+    try:
+        import MySQLdb  # noqa: F401
+    except ImportError:
+        raise ImproperlyConfigured(
+            "DATABASE_URL asks for MySQL or MariaDB, but mysqlclient is not installed: its C headers were missing. "
+            "Install them (Debian: `apt-get install libmariadb-dev pkg-config gcc python3-dev`; "
+            "macOS: `brew install mysql-client pkg-config`) and run `make install` again."
+        ) from None
+    _database["OPTIONS"] = {
+        "charset": "utf8mb4",
+        "isolation_level": "read committed",
+        "init_command": "SET sql_mode='STRICT_TRANS_TABLES'",
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env.text("REDIS_URL")
+CHANNEL_LAYERS = {
+    "default": (
+        {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+        if REDIS_URL
+        else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+    )
+}
+Q_CLUSTER = {
+    # Jobs are short and the task table is the truth, so: no success rows, large batches, a quick broker poll. The
+    # defaults cost a factor of ten (docs/architecture notes on django-q2).
+    "name": "podi",
+    "label": _("Background jobs"),
+    "workers": env.integer("ABILITY_TASK_MAX_WORKERS", default=4, minimum=1),
+    "timeout": 300,
+    "retry": 360,
+    "max_attempts": 5,
+    "ack_failures": True,
+    "save_limit": -1,
+    "bulk": 5,
+    "poll": 0.05,
+    "queue_limit": 20,
+    "recycle": 5000,
+    "catch_up": False,
+    **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"}),
+}
+
+AUTH_USER_MODEL = "base.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+SIMPLE_JWT = {
+    "SIGNING_KEY": JWT_SECRET_KEY,
+    "ACCESS_TOKEN_LIFETIME": timedelta(seconds=env.integer("JWT_ACCESS_TOKEN_EXPIRES", default=3600, minimum=60)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(seconds=env.integer("JWT_REFRESH_TOKEN_EXPIRES", default=604800, minimum=300)),
+    "ROTATE_REFRESH_TOKENS": True,
+    "BLACKLIST_AFTER_ROTATION": True,
+    "USER_ID_CLAIM": "sub",
+    "TOKEN_TYPE_CLAIM": "type",
+    "UPDATE_LAST_LOGIN": True,
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["podi.base.api.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "podi.base.api.envelope.handle",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "PODI",
+    "DESCRIPTION": "AI capability gateway for print-on-demand image businesses.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+LANGUAGE_CODE = "zh-hans"
+LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "podi" / "locale"]
+TIME_ZONE = env.text("TIME_ZONE", default="Asia/Shanghai")
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+MEDIA_FILES_DIR = DATA_DIR / "files"
+
+# Limits on what comes from outside (bytes, pixels, seconds).
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.integer("MAX_BODY_BYTES", default=40 * 1024 * 1024)
+FETCH_MAX_BYTES = env.integer("FETCH_MAX_BYTES", default=50 * 1024 * 1024)
+FETCH_TIMEOUT_S = env.number("FETCH_TIMEOUT_S", default=60)
+FETCH_MAX_REDIRECTS = env.integer("FETCH_MAX_REDIRECTS", default=3)
+FETCH_ALLOWED_NETWORKS = env.items("FETCH_ALLOWED_NETWORKS")
+MAX_IMAGE_PIXELS = env.integer("MAX_IMAGE_PIXELS", default=100_000_000)
+MAX_OUTPUT_BYTES = env.integer("MAX_OUTPUT_BYTES", default=500 * 1024 * 1024)
+SIGNED_URL_TTL_S = env.integer("SIGNED_URL_TTL_S", default=86400, minimum=60)
+OSS_ROOT_PREFIX = env.text("OSS_ROOT_PREFIX", default="uploads")
+
+# How tasks run (seconds unless the name says otherwise).
+TASK_DEADLINE_S = env.integer("TASK_DEADLINE_S", default=3600)
+TASK_MAX_ATTEMPTS = env.integer("TASK_MAX_ATTEMPTS", default=3, minimum=1)
+TASK_CLAIM_S = env.number("TASK_CLAIM_S", default=20)
+INVOKE_WAIT_S = env.number("INVOKE_WAIT_S", default=55)
+INVOKE_MAX_WAIT_S = env.number("INVOKE_MAX_WAIT_S", default=110)
+INVOKE_THREADS = env.integer("INVOKE_THREADS", default=8, minimum=1)
+POLLER_TICK_S = env.number("POLLER_TICK_S", default=0.25)
+QUEUE_LIMIT = env.integer("QUEUE_LIMIT", default=10, minimum=1)
+COMFYUI_DEFAULT_EXECUTOR_ID = env.text("COMFYUI_DEFAULT_EXECUTOR_ID")
+COMFYUI_ROUTE_BY_QUEUE = env.boolean("COMFYUI_ROUTE_BY_QUEUE", default=False)
+COMFYUI_QUEUE_BATCH_SIZE = env.integer("COMFYUI_QUEUE_BATCH_SIZE", default=10)
+EXECUTOR_CONFIG_PATH = env.text("EXECUTOR_CONFIG_PATH")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", default="INFO")},
+}
