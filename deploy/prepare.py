@@ -1,0 +1,43 @@
+"""What must be done to the database before the processes start. Every step may be repeated and changes nothing then."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db.utils import OperationalError
+
+
+def prepare(*, demo: bool) -> None:
+    """Migrate, load the catalogue, create the operator, and collect static files where DEBUG is off."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "podi.settings")
+    import django
+
+    django.setup()
+    from django.conf import settings
+    from django.core.management import call_command
+
+    call_command("check", verbosity=0)
+    call_command("migrate", interactive=False, verbosity=0)
+    call_command("load_catalog")
+    call_command("ensure_operator")
+    if demo:
+        call_command("load_demo")
+    if not settings.DEBUG:
+        Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+        call_command("collectstatic", interactive=False, verbosity=0)
+
+
+def main() -> None:
+    try:
+        prepare(demo="--demo" in sys.argv[1:])
+    except ImproperlyConfigured as error:
+        sys.exit(f"PODI cannot start: {error}")
+    except OperationalError as error:
+        sys.exit(f"PODI cannot reach its database (DATABASE_URL): {error}")
+
+
+if __name__ == "__main__":
+    main()
