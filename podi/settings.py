@@ -42,7 +42,6 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "rest_framework",
-    "rest_framework_simplejwt.token_blacklist",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_q",
@@ -55,6 +54,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "podi.base.api.request_id.request_id_middleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -149,18 +149,15 @@ SIMPLE_JWT = {
     "SIGNING_KEY": JWT_SECRET_KEY,
     "ACCESS_TOKEN_LIFETIME": timedelta(seconds=env.integer("JWT_ACCESS_TOKEN_EXPIRES", default=3600, minimum=60)),
     "REFRESH_TOKEN_LIFETIME": timedelta(seconds=env.integer("JWT_REFRESH_TOKEN_EXPIRES", default=604800, minimum=300)),
-    "ROTATE_REFRESH_TOKENS": True,
-    "BLACKLIST_AFTER_ROTATION": True,
     "USER_ID_CLAIM": "sub",
     "TOKEN_TYPE_CLAIM": "type",
-    "UPDATE_LAST_LOGIN": True,
 }
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["podi.base.api.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["podi.base.api.parsers.StrictJsonParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "podi.base.api.envelope.handle",
     "UNAUTHENTICATED_USER": None,
@@ -190,6 +187,8 @@ STORAGES = {
 }
 MEDIA_FILES_DIR = DATA_DIR / "files"
 
+IDEMPOTENCY_RETENTION_S = env.integer("IDEMPOTENCY_RETENTION_S", default=86400, minimum=3600)
+
 # Limits on what comes from outside (bytes, pixels, seconds).
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.integer("MAX_BODY_BYTES", default=40 * 1024 * 1024)
 FETCH_MAX_BYTES = env.integer("FETCH_MAX_BYTES", default=50 * 1024 * 1024)
@@ -200,6 +199,12 @@ MAX_IMAGE_PIXELS = env.integer("MAX_IMAGE_PIXELS", default=100_000_000)
 MAX_OUTPUT_BYTES = env.integer("MAX_OUTPUT_BYTES", default=500 * 1024 * 1024)
 SIGNED_URL_TTL_S = env.integer("SIGNED_URL_TTL_S", default=86400, minimum=60)
 OSS_ROOT_PREFIX = env.text("OSS_ROOT_PREFIX", default="uploads")
+
+# Points. The quote is a dotted name of `(action: str) -> int | None`, the price of one picture.
+WALLET_SIGNUP_POINTS = env.integer("WALLET_SIGNUP_POINTS", default=500, minimum=0, maximum=1_000_000_000)
+WALLET_HOLD_TTL_S = env.integer("WALLET_HOLD_TTL_S", default=86400, minimum=60)
+WALLET_POINTS_PER_IMAGE = env.integer("WALLET_POINTS_PER_IMAGE", default=5, minimum=0)
+WALLET_POINTS_QUOTE = ""
 
 # How tasks run (seconds unless the name says otherwise).
 TASK_DEADLINE_S = env.integer("TASK_DEADLINE_S", default=3600)
@@ -214,6 +219,12 @@ COMFYUI_DEFAULT_EXECUTOR_ID = env.text("COMFYUI_DEFAULT_EXECUTOR_ID")
 COMFYUI_ROUTE_BY_QUEUE = env.boolean("COMFYUI_ROUTE_BY_QUEUE", default=False)
 COMFYUI_QUEUE_BATCH_SIZE = env.integer("COMFYUI_QUEUE_BATCH_SIZE", default=10)
 EXECUTOR_CONFIG_PATH = env.text("EXECUTOR_CONFIG_PATH")
+
+# Events, streams and callbacks.
+WEBHOOK_SIGNING_KEYS = env.items("WEBHOOK_SIGNING_KEYS") or [SECRET_KEY]
+EVENT_RETENTION_DAYS = env.integer("EVENT_RETENTION_DAYS", default=90, minimum=1)
+STREAM_MAX_PER_USER = env.integer("STREAM_MAX_PER_USER", default=20, minimum=1)
+STREAM_BYTES_PER_S = env.integer("STREAM_BYTES_PER_S", default=1024 * 1024, minimum=1024)
 
 LOGGING = {
     "version": 1,

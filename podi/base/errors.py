@@ -76,6 +76,48 @@ class NotFound(PodiError):
     message = _("There is no such thing here.")
 
 
+class PayloadTooLarge(PodiError):
+    code = "PAYLOAD_TOO_LARGE"
+    status = 413
+    fault = "caller"
+    message = _("The body is larger than PODI accepts. Send a URL of the file in its place.")
+
+
+class UnsupportedMediaType(PodiError):
+    code = "UNSUPPORTED_MEDIA_TYPE"
+    status = 415
+    fault = "caller"
+    message = _("Send the body as application/json.")
+
+
+class NotAcceptable(PodiError):
+    code = "NOT_ACCEPTABLE"
+    status = 406
+    fault = "caller"
+    message = _("PODI answers application/json; accept it.")
+
+
+class MethodNotAllowed(PodiError):
+    code = "METHOD_NOT_ALLOWED"
+    status = 405
+    fault = "caller"
+    message = _("This address does not know this method.")
+
+
+class Forbidden(PodiError):
+    code = "FORBIDDEN"
+    status = 403
+    fault = "caller"
+    message = _("You may not do this.")
+
+
+class BadRequest(PodiError):
+    code = "BAD_REQUEST"
+    status = 400
+    fault = "caller"
+    message = _("PODI cannot read this request.")
+
+
 class Conflict(PodiError):
     code = "CONFLICT"
     status = 409
