@@ -42,6 +42,11 @@ class ApiKey(Stamped):
     cooldown_until = models.DateTimeField(_("pauses until"), null=True, blank=True)
     cooldown_reason = models.CharField(_("reason of the pause"), max_length=128, blank=True, default="")
     last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True)
+    usage_day = models.DateField(_("day of the count"), null=True, blank=True, editable=False)
+    used_today = models.PositiveIntegerField(_("uses today"), default=0, editable=False)
+    """Uses on `usage_day` (UTC). On another day it counts as zero, so the quota needs nobody to reset it."""
+    secrets = EncryptedJSONField(default=dict, blank=True, editable=False)
+    """What belongs to the key and is as secret as the key: Baidu's secretKey."""
     metadata = models.JSONField(_("metadata"), null=True, blank=True)
 
     class Meta:
@@ -73,8 +78,17 @@ class Executor(Stamped):
     last_heartbeat_at = models.DateTimeField(_("last seen"), null=True, blank=True)
     paused_until = models.DateTimeField(_("paused until"), null=True, blank=True)
     failures_in_row = models.PositiveIntegerField(_("failures in a row"), default=0)
+    queue_running = models.PositiveIntegerField(_("running there"), null=True, blank=True, editable=False)
+    queue_pending = models.PositiveIntegerField(_("waiting there"), null=True, blank=True, editable=False)
+    foreign_load = models.PositiveIntegerField(_("work of others"), default=0, editable=False)
+    """What the last probe saw in the queue beyond our own running tasks."""
+    probed_at = models.DateTimeField(_("probed at"), null=True, blank=True, editable=False)
+    next_probe_at = models.DateTimeField(null=True, blank=True, editable=False)
     inventory = models.JSONField(_("inventory"), default=dict, blank=True)
-    api_keys = models.ManyToManyField(ApiKey, through="ExecutorApiKey", blank=True, verbose_name=_("API keys"))
+    inventory_at = models.DateTimeField(_("inventory of"), null=True, blank=True, editable=False)
+    api_keys: models.ManyToManyField[ApiKey, ExecutorApiKey] = models.ManyToManyField(
+        ApiKey, through="ExecutorApiKey", blank=True, verbose_name=_("API keys")
+    )
 
     class Meta:
         db_table = "executors"
@@ -99,6 +113,9 @@ class ExecutorApiKey(Stamped):
         verbose_name = _("API key of an executor")
         verbose_name_plural = _("API keys of executors")
         constraints = [models.UniqueConstraint(fields=["executor", "api_key"], name="executor_api_key_once")]
+
+    def __str__(self) -> str:
+        return f"{self.executor_id} · {self.api_key_id}"
 
 
 class Workflow(Stamped):
@@ -155,9 +172,11 @@ class Lease(models.Model):
 
     executor = models.ForeignKey(Executor, on_delete=models.CASCADE, related_name="leases", verbose_name=_("executor"))
     holder = models.CharField(_("held by"), max_length=64, unique=True)
-    place = models.PositiveIntegerField(_("place"))
+    place = models.PositiveIntegerField(_("place"), null=True, blank=True)
+    """Empty on executors whose queue is not counted."""
     slot = models.PositiveIntegerField(_("slot"), null=True, blank=True)
     taken_at = models.DateTimeField(_("taken at"), auto_now_add=True)
+    started_at = models.DateTimeField(_("running since"), null=True, blank=True)
 
     class Meta:
         db_table = "executor_leases"
@@ -170,3 +189,18 @@ class Lease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.executor_id}[{self.place}] {self.holder}"
+
+
+class RoutingCursor(models.Model):
+    """Where round robin stands for one set of candidates, the same for every process."""
+
+    key = models.CharField(_("key"), primary_key=True, max_length=64)
+    position = models.PositiveBigIntegerField(_("position"), default=0)
+
+    class Meta:
+        db_table = "routing_cursors"
+        verbose_name = _("routing cursor")
+        verbose_name_plural = _("routing cursors")
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.position}"
