@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from executors.errors import ProviderKindUnsupported
+from importlib import import_module
+from importlib.util import find_spec
+
+from executors.errors import ExecutorTypeMismatch, ProviderKindUnsupported
 from executors.providers.base import Provider
+from executors.providers.comfyui import ComfyUIProvider
 
-_PROVIDERS: dict[str, type[Provider]] = {}
-
-
-def _register(*classes: type[Provider]) -> None:
-    for cls in classes:
-        _PROVIDERS[cls.kind] = cls
-
-
-def _load() -> None:
-    from importlib import import_module
-
-    for module, name in (
-        ("executors.providers.podi", "PodiProvider"),
-        ("executors.providers.comfyui", "ComfyUIProvider"),
-    ):
-        try:
-            _register(getattr(import_module(module), name))
-        except (ModuleNotFoundError, AttributeError):
-            continue
-
-
-_load()
+_PROVIDERS: dict[str, type[Provider]] = {cls.kind: cls for cls in (ComfyUIProvider,)}
+if find_spec("executors.providers.podi"):
+    _podi = import_module("executors.providers.podi").PodiProvider
+    _PROVIDERS[_podi.kind] = _podi
 
 
 def provider_kinds() -> tuple[str, ...]:
@@ -40,3 +26,10 @@ def provider_class(kind: str) -> type[Provider]:
         return _PROVIDERS[kind]
     except KeyError:
         raise ProviderKindUnsupported(kind) from None
+
+
+def as_comfyui(provider: Provider) -> ComfyUIProvider:
+    """For the staff pages about nodes, which ask what only a ComfyUI server can answer."""
+    if not isinstance(provider, ComfyUIProvider):
+        raise ExecutorTypeMismatch(wanted=ComfyUIProvider.kind, executor_id=provider.endpoint.executor_id)
+    return provider

@@ -262,6 +262,10 @@ class Provider(ABC):
     can_call_back: ClassVar[bool] = False
     uses_api_keys: ClassVar[bool] = False
     runs_workflows: ClassVar[bool] = False
+    has_inventory: ClassVar[bool] = False
+    """`inventory` tells what it can do; workflows are then only sent where nothing is known to be missing."""
+    poll_interval_s: ClassVar[float] = 1.0
+    """How often open work of this kind is asked for."""
     queue_code: ClassVar[Literal["", "Q1001", "Q2001"]] = ""
     """The code when an executor's queue is full; empty where no queue is counted."""
 
@@ -287,6 +291,13 @@ class Provider(ABC):
     def read_callback(self, message: Message) -> Sequence[Report]:
         """Verify and read what the provider posted. An unsigned message is only a nudge: phase RUNNING."""
         raise Unsupported(f"{self.kind} does not call back")
+
+    def forget(self, ref: str) -> None:
+        """Tell the provider it may drop its record of finished work. Nothing depends on it."""
+
+    def inventory(self) -> Mapping[str, Any]:
+        """Everything it can do (models, nodes, versions) as JSON. May cost it a second: ask now and then."""
+        raise Unsupported(f"{self.kind} has no inventory")
 
     def open_output(self, output: Output) -> Iterator[bytes]:
         """The bytes of an output with a locator, in chunks. Raises ProviderError when they cannot be had."""

@@ -6,6 +6,7 @@ from executors.services.connections import Connection, base_url_of, connect
 from executors.services.dispatch import (
     QueuePlace,
     Route,
+    avoid,
     free,
     park,
     position,
@@ -21,6 +22,7 @@ __all__ = [
     "Need",
     "QueuePlace",
     "Route",
+    "avoid",
     "base_url_of",
     "connect",
     "free",

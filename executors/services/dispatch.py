@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -103,6 +103,11 @@ def route(need: Need) -> Route:
         queue_code=cls.queue_code,
         cursor_key=cursor_key,
     )
+
+
+def avoid(need: Need, executor_ids: Sequence[str]) -> Need:
+    """The same need, after these executors have failed for it."""
+    return replace(need, avoided_executor_ids=tuple(executor_ids))
 
 
 def reserve(route: Route, *, holder: str) -> Lease | None:
