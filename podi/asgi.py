@@ -2,7 +2,21 @@
 
 import os
 
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.sessions import SessionMiddlewareStack
 from django.core.asgi import get_asgi_application
+from django.urls import path, re_path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "podi.settings")
-application = get_asgi_application()
+http_application = get_asgi_application()  # first: it sets Django up, and the consumers need the models
+
+from podi.events.consumers import EventStream, NoSuchStream  # noqa: E402
+
+application = ProtocolTypeRouter(
+    {
+        "http": http_application,
+        "websocket": SessionMiddlewareStack(
+            URLRouter([path("api/notify/v1/stream", EventStream.as_asgi()), re_path("", NoSuchStream.as_asgi())])
+        ),
+    }
+)

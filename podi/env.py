@@ -1,12 +1,15 @@
 """Settings from the environment and `.env`: aliases, where state lives, and secrets that must be real.
 
-Real environment variables win over `.env`. An empty value counts as not set.
+Real environment variables win over `.env` (PODI_ENV_FILE names another file). An empty value counts as not set.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import environ
@@ -14,20 +17,53 @@ from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-environ.Env.read_env(BASE_DIR / ".env")
+_env_file = Path(os.environ.get("PODI_ENV_FILE") or BASE_DIR / ".env")
+if _env_file.is_file():
+    environ.Env.read_env(_env_file)
 
 PLACEHOLDERS = frozenset(
     {"change-me", "changeme", "super-secret", "secret", "placeholder", "example", "your-secret-here"}
 )
 MIN_SECRET_CHARS = 32
 
+known: set[str] = set()
+"""Every name that was asked for, aliases included."""
+_reserved = """
+OSS_ENDPOINT OSS_REGION OSS_BUCKET OSS_AK OSS_ACCESS_KEY OSS_SK OSS_SECRET_KEY OSS_PUBLIC_DOMAIN OSS_DOWNLOAD_DOMAIN
+OSS_ROLE_ARN OSS_STS_DURATION OSS_CONNECT_TIMEOUT OSS_UPLOAD_RETRIES OSS_RESUMABLE_THRESHOLD_MB
+OSS_RESUMABLE_PART_SIZE_MB OSS_RESUMABLE_THREADS UPLOAD_TOKEN_TTL COZE_TRUSTED_IPS COZE_BASE_URL COZE_API_TOKEN
+COZE_DEFAULT_TIMEOUT COZE_LOOP_BASE_URL AGENT_JWT_SECRETS AGENT_JWT_DEFAULT_KID AGENT_TASK_TOKEN_TTL
+AGENT_HEARTBEAT_TOKEN_TTL AGENT_TASK_TIMEOUT_SECONDS AGENT_MANIFEST_BASE_URL AGENT_DEBUG_TOKENS BAIDU_API_KEY
+BAIDU_SECRET_KEY BAIDU_BASE_URL VOLCENGINE_API_KEY VOLCENGINE_BASE_URL KIE_API_KEY KIE_TASK_TIMEOUT_SECONDS
+COMFYUI_REPO_URL COMFYUI_REPO_API_BASE COMFYUI_REPO_API_TOKEN
+"""
+RESERVED = frozenset(_reserved.split())
+"""Names of the contract whose part is not built yet; setting one gives a warning instead of silence."""
+_INTERNAL = frozenset({"PODI_ENV_FILE", "PODI_DEMO_COMFYUI_URL", "PODI_REQUIRE_BROWSER"})
+_OURS = ("PODI_", "OSS_", "COZE_", "AGENT_", "COMFYUI_", "JWT_", "UPLOAD_TOKEN_", "ABILITY_TASK_", "FETCH_")
+
 
 def text(*names: str, default: str = "") -> str:
     """The first of these variables that is set; the first name is the canonical one."""
+    known.update(names)
     for name in names:
         if value := os.environ.get(name, "").strip():
             return value
     return default
+
+
+def find_ignored() -> Iterator[tuple[str, str]]:
+    """Variables that somebody set for PODI and that change nothing, each with a sentence what to do."""
+    file_text = _env_file.read_text() if _env_file.is_file() else ""
+    in_file = set(re.findall(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=", file_text, re.MULTILINE))
+    ours = {name for name, value in os.environ.items() if name.startswith(_OURS) and value.strip()}
+    for name in sorted((ours | in_file) - known - _INTERNAL):
+        if name in RESERVED:
+            yield name, "Its part of the contract is not in this version yet; nothing reads it."
+        elif close := difflib.get_close_matches(name, known | RESERVED, n=1):
+            yield name, f"PODI knows no such variable. Did you mean {close[0]}? All names are in .env.example."
+        else:
+            yield name, "PODI knows no such variable. All names are in .env.example."
 
 
 def integer(*names: str, default: int, minimum: int | None = None, maximum: int | None = None) -> int:

@@ -27,6 +27,9 @@ if SERVICE_API_TOKEN and not DEBUG and len(SERVICE_API_TOKEN) < env.MIN_SECRET_C
     raise ImproperlyConfigured("SERVICE_API_TOKEN is a placeholder or shorter than 32 characters (DEBUG is off).")
 
 PORT = env.integer("PORT", default=8099)
+BIND = env.text("PODI_BIND", default="127.0.0.1")
+ADMIN_USERNAME = env.text("PODI_ADMIN_USERNAME", default="admin")
+ADMIN_PASSWORD = env.text("PODI_ADMIN_PASSWORD")
 PUBLIC_URL = env.text("PODI_PUBLIC_URL", "PODI_INTERNAL_BASE_URL", default=f"http://localhost:{PORT}").rstrip("/")
 ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", default="*" if DEBUG else "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.items("CSRF_TRUSTED_ORIGINS")
@@ -55,15 +58,16 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "podi.base.api.request_id.request_id_middleware",
-    "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "podi.middleware.api_middleware",
+    "podi.middleware.PageSecurity",
+    "podi.middleware.StaticFiles",
+    "podi.middleware.PageSession",
+    "podi.middleware.PageLocale",
+    "podi.middleware.PageCommon",
+    "podi.middleware.PageCsrf",
+    "podi.middleware.PageAuthentication",
+    "podi.middleware.PageMessages",
+    "podi.middleware.PageFrames",
 ]
 
 ROOT_URLCONF = "podi.urls"
@@ -113,9 +117,13 @@ elif _database["ENGINE"].endswith("mysql"):
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.text("REDIS_URL")
+REDIS_PREFIX = env.text("REDIS_PREFIX", default="podi")
 CHANNEL_LAYERS = {
     "default": (
-        {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+        {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [REDIS_URL], "prefix": REDIS_PREFIX},
+        }
         if REDIS_URL
         else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
     )
@@ -123,7 +131,7 @@ CHANNEL_LAYERS = {
 Q_CLUSTER = {
     # Jobs are short and the task table is the truth, so: no success rows, large batches, a quick broker poll. The
     # defaults cost a factor of ten (docs/architecture notes on django-q2).
-    "name": "podi",
+    "name": REDIS_PREFIX,
     "label": _("Background jobs"),
     "workers": env.integer("ABILITY_TASK_MAX_WORKERS", default=4, minimum=1),
     "timeout": 300,
@@ -181,11 +189,15 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 MEDIA_FILES_DIR = DATA_DIR / "files"
+MEDIA_STORAGE = env.text("MEDIA_STORAGE", default="local")
+FILES_ACCEL_PREFIX = env.text("FILES_ACCEL_PREFIX")  # nginx's internal location for MEDIA_FILES_DIR, where there is one
+UNUSED_ASSET_DAYS = env.integer("UNUSED_ASSET_DAYS", default=7, minimum=1)
 
 IDEMPOTENCY_RETENTION_S = env.integer("IDEMPOTENCY_RETENTION_S", default=86400, minimum=3600)
 

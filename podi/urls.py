@@ -1,9 +1,26 @@
 """Every address PODI answers."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularRedocView, SpectacularSwaggerView
+
+from podi import health
+from podi.base.api import envelope
+
+_open = {"permission_classes": [], "authentication_classes": []}
 
 urlpatterns = [
+    path("health", health.health),
+    path("ready", health.ready),
+    path("openapi.json", SpectacularJSONAPIView.as_view(**_open), name="openapi"),
+    path("docs", SpectacularSwaggerView.as_view(url_name="openapi", **_open), name="docs"),
+    path("redoc", SpectacularRedocView.as_view(url_name="openapi", **_open), name="redoc"),
     path("admin/", admin.site.urls),
+    path("", include("podi.base.api.urls")),
+    path("", include("wallet.urls")),
     path("", include("abilities.urls")),
+    re_path(r"^api/", envelope.unknown_path),  # stays last
 ]
+handler400 = envelope.handler400
+handler404 = envelope.handler404
+handler500 = envelope.handler500

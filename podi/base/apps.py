@@ -6,3 +6,6 @@ class BaseConfig(AppConfig):
     name = "podi.base"
     label = "base"
     verbose_name = _("Accounts and access")
+
+    def ready(self) -> None:
+        from podi.base import checks  # noqa: F401  (registers them)
