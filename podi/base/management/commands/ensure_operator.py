@@ -19,8 +19,8 @@ TOKEN_NAME = "first start"
 
 class Command(BaseCommand):
     help = (
-        "Creates the operator PODI_ADMIN_USERNAME with PODI_ADMIN_PASSWORD, or with a random password that is shown once "
-        "and kept in the data folder (mode 0600). Does nothing when it exists."
+        "Creates the operator PODI_ADMIN_USERNAME with PODI_ADMIN_PASSWORD, or with a random password that is shown "
+        "once and kept in the data folder (mode 0600). Does nothing when it exists."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
