@@ -1,0 +1,47 @@
+"""Brings pictures into the few colour modes the tools work in."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from executors.providers.imaging.parameters import Colour
+from executors.providers.imaging.picture import Picture
+from executors.providers.imaging.profiles import convert_to_srgb
+
+PLAIN = ("L", "LA", "RGB", "RGBA")
+
+
+def to_plain(picture: Picture) -> tuple[Image.Image, bytes]:
+    """The picture in L, LA, RGB or RGBA with eight bits a channel, and the profile that still belongs to it.
+
+    CMYK becomes sRGB through its embedded profile, or by plain arithmetic without one. Sixteen bits become eight.
+    """
+    image = picture.image
+    if image.mode == "CMYK":
+        return convert_to_srgb(picture)
+    if image.mode in PLAIN and not (image.mode in ("L", "RGB") and picture.has_alpha):
+        return image, picture.icc
+    if image.mode.startswith("I;16") or image.mode == "I":
+        grey = image.convert("I").point(lambda value: value * (1 / 256))
+        return grey.convert("L"), picture.icc
+    if picture.has_alpha:
+        return image.convert("RGBA"), picture.icc
+    if image.mode in ("1", "F"):
+        return image.convert("L"), picture.icc
+    return image.convert("RGB"), picture.icc
+
+
+def to_rgba(picture: Picture) -> tuple[Image.Image, bytes]:
+    image, icc = to_plain(picture)
+    return image.convert("RGBA"), icc
+
+
+def flatten(image: Image.Image, background: Colour) -> Image.Image:
+    """A plain picture laid on a colour; one without transparency is only freed of its alpha channel."""
+    if image.mode in ("L", "RGB"):
+        return image
+    rgba = image.convert("RGBA")
+    if rgba.getchannel("A").getextrema() == (255, 255):
+        return rgba.convert("RGB") if image.mode == "RGBA" else image.convert("L")
+    canvas = Image.new("RGBA", image.size, (*background, 255))
+    return Image.alpha_composite(canvas, rgba).convert("RGB")
