@@ -9,34 +9,29 @@ import logging
 from datetime import datetime
 
 from django.db import DatabaseError, IntegrityError, transaction
-from django.db.models import Q, Sum
+from django.db.models import Q
 from django.utils import timezone
 
-from podi.base.errors import AdminOnly
-from podi.base.models import User
 from wallet.audit import audit
 from wallet.errors import (
     WalletBroken,
     WalletHoldConflict,
+    WalletHoldManaged,
     WalletHoldNotFound,
     WalletInsufficient,
-    WalletNotRefundable,
-    WalletReasonMissing,
-    WalletRefundTooLarge,
-    WalletTransferNotFound,
 )
+from wallet.grants import grant, refund
 from wallet.ledger import (
     Move,
-    change_balance,
     check_points,
     ensure_account,
-    find_transfer,
     reserve,
     tell,
     unreserve,
     write_transfer,
 )
 from wallet.models import Account, Hold, Transfer, digest
+from wallet.prices import quote
 from wallet.results import AuditReport, Balance, Settlement, Statement, Statistics
 from wallet.statement import balance, statistics, transactions
 
@@ -50,9 +45,12 @@ __all__ = [
     "balance",
     "confirm",
     "ensure_account",
+    "find_external_hold",
     "find_hold",
+    "find_reference",
     "grant",
     "hold",
+    "quote",
     "refund",
     "release",
     "release_expired",
@@ -146,6 +144,27 @@ def find_hold(*, owner_id: str, key: str) -> Hold | None:
     return Hold.objects.filter(account__owner_id=owner_id, key_digest=digest(key)).first()
 
 
+def find_reference(reference: str) -> Hold:
+    """The hold with this id at the API (looked up whole, never taken apart). Raises WalletHoldNotFound."""
+    found = Hold.objects.select_related("account").filter(reference=reference).first()
+    if found is None or found.reference != reference:  # MySQL also finds what differs only in case
+        raise WalletHoldNotFound(holdId=reference)
+    return found
+
+
+def find_external_hold(reference: str, *, owner_id: str | None) -> Hold:
+    """A hold that a client may settle: of this owner, or of anybody when None.
+
+    Raises WalletHoldNotFound for another's hold as for none, WalletHoldManaged for one that PODI settles itself.
+    """
+    found = find_reference(reference)
+    if owner_id is not None and found.account.owner_id != owner_id:
+        raise WalletHoldNotFound(holdId=reference)
+    if not found.is_external:
+        raise WalletHoldManaged(holdId=reference)
+    return found
+
+
 def confirm(hold_id: str, *, points: int | None = None) -> Settlement:
     """Take all of a hold, or `points` of it (0 to all); the rest is free again. A repeat returns the same answer.
 
@@ -215,102 +234,6 @@ def _settlement(settled: Hold, account: Account) -> Settlement:
         released=settled.points - settled.deducted,
         balance=account.balance,
     )
-
-
-def grant(actor: User | None, *, owner_id: str, points: int, reason: str, key: str) -> Transfer:
-    """Give a customer points; `actor` is an operator, or None for PODI itself. A repeat of the key returns the first.
-
-    Raises AdminOnly, WalletReasonMissing, WalletPointsInvalid, WalletAccountNotFound, WalletTransferConflict.
-    """
-    move = _operator_move(Transfer.Kind.GRANT, actor, points=points, reason=reason, key=f"grant:{key}")
-    return _move(ensure_account(owner_id), move, status="granted")
-
-
-def refund(
-    actor: User | None,
-    *,
-    points: int,
-    reason: str,
-    key: str,
-    hold_id: str | None = None,
-    transfer_id: int | None = None,
-) -> Transfer:
-    """Give back a charge (named by its hold or its transfer), or take back a grant, in whole or in part.
-
-    Always a new transfer. The parts never exceed the original: WalletRefundTooLarge; what is no longer there cannot be
-    taken back: WalletInsufficient. Else as `grant`.
-    """
-    original = _original(hold_id=hold_id, transfer_id=transfer_id)
-    is_charge = original.kind == Transfer.Kind.CHARGE
-    kind = Transfer.Kind.REFUND if is_charge else Transfer.Kind.CORRECTION
-    move = _operator_move(kind, actor, points=points, reason=reason, key=f"refund:{key}", original=original)
-    return _move(original.account, move, status="refunded" if is_charge else "corrected")
-
-
-def _original(*, hold_id: str | None, transfer_id: int | None) -> Transfer:
-    transfers = Transfer.objects.select_related("account", "hold")
-    if hold_id is not None:
-        _get_hold(hold_id)
-        original = transfers.filter(hold_id=hold_id, kind=Transfer.Kind.CHARGE).first()
-        if original is None:
-            raise WalletNotRefundable(holdId=hold_id)
-        return original
-    if transfer_id is None:
-        raise ValueError("Name the hold or the transfer that is refunded.")
-    original = transfers.filter(pk=transfer_id).first()
-    if original is None:
-        raise WalletTransferNotFound(transferId=transfer_id)
-    if original.kind in (Transfer.Kind.REFUND, Transfer.Kind.CORRECTION):
-        raise WalletNotRefundable(transferId=transfer_id)
-    return original
-
-
-def _operator_move(
-    kind: Transfer.Kind, actor: User | None, *, points: int, reason: str, key: str, original: Transfer | None = None
-) -> Move:
-    if actor is not None and not actor.is_staff:
-        raise AdminOnly
-    if not reason.strip():
-        raise WalletReasonMissing(fields={"reason": WalletReasonMissing.message})
-    return Move(
-        kind=kind,
-        points=check_points(points),
-        key=key,
-        actor=actor,
-        reason=reason.strip()[:255],
-        hold=original.hold if original else None,
-        refund_of=original,
-    )
-
-
-def _move(account: Account, move: Move, *, status: str) -> Transfer:
-    first = find_transfer(account, move)
-    if first is not None:
-        return first
-    try:
-        with transaction.atomic():
-            if not change_balance(account, move.points if move.is_incoming else -move.points):
-                raise WalletInsufficient(points=move.points)
-            _check_refundable(move)
-            fresh = Account.objects.get(pk=account.pk)
-            written = write_transfer(fresh, move)
-            tell(fresh, status=status, points=move.points, hold=move.hold)
-            return written
-    except (WalletInsufficient, WalletRefundTooLarge, IntegrityError):
-        first = find_transfer(account, move)  # the same call, raced: its twin was first
-        if first is None:
-            raise
-        return first
-
-
-def _check_refundable(move: Move) -> None:
-    """The account's row is ours by now, so nobody else can add a refund to this original meanwhile."""
-    original = move.refund_of
-    if original is None:
-        return
-    given = Transfer.objects.filter(refund_of=original).aggregate(sum=Sum("points"))["sum"] or 0
-    if given + move.points > original.points:
-        raise WalletRefundTooLarge(left=original.points - given)
 
 
 def release_expired(now: datetime, limit: int = 500) -> int:

@@ -1,5 +1,6 @@
 """What each command of the wallet does, refuses, and answers when it is repeated."""
 
+import itertools
 from datetime import timedelta
 
 import pytest
@@ -340,7 +341,7 @@ def test_the_statement_pages_newest_first_and_every_row_continues_the_one_before
     rows = [row for page in pages for row in page.transfers]
     assert [row.pk for row in rows] == sorted((row.pk for row in rows), reverse=True)
     assert [len(page.transfers) for page in pages] == [3, 3, 1, 0]
-    for newer, older in zip(rows, rows[1:], strict=False):
+    for newer, older in itertools.pairwise(rows):
         assert newer.owned_before == older.owned_after
     assert rows[0].owned_after == wallet.balance(owner.pk).available
 
