@@ -6,6 +6,8 @@ class BaseConfig(AppConfig):
     name = "podi.base"
     label = "base"
     verbose_name = _("Accounts and access")
+    duties = ("podi.base.heartbeats.HeartbeatDuty",)
 
     def ready(self) -> None:
-        from podi.base import checks  # noqa: F401  (registers them)
+        from podi.base import checks  # noqa: F401  # registers itself
+        from podi.base.api import schema  # noqa: F401  # likewise

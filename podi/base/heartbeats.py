@@ -1,7 +1,7 @@
 """Signs of life of pollers and workers.
 
-The poller calls `beat` and `ring_workers` on its ticks. A worker's beat is a job like any other, so it shows that the
-broker hands out work and how long that takes, not only that a process exists.
+The poller notes itself and rings the workers. A worker's beat is a job like any other, so it shows that the broker
+hands out work and how long that takes, not only that a process exists.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
+from podi.base.duties import Duty
 from podi.base.models import Heartbeat
 
 POLLER = "poller"
@@ -83,3 +84,14 @@ def _is_answered(bell: Heartbeat, now: datetime) -> bool:
     if now - bell.seen_at > LOST_AFTER:
         return True
     return Heartbeat.objects.filter(kind=WORKER, seen_at__gte=bell.seen_at).exists()
+
+
+class HeartbeatDuty(Duty):
+    """The poller's own sign of life, and the bell for the workers'."""
+
+    name = "heartbeat"
+    interval_s = BEAT_EVERY_S
+
+    def run(self) -> None:
+        beat(POLLER, own_name())
+        ring_workers()
