@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
+from podi import env
 from podi.base.addresses import parse_network
 
 MIN_TOKEN_CHARS = 32
@@ -92,3 +93,12 @@ def is_private_host(host: str) -> bool:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
         return "." not in host or host.endswith((".local", ".localhost", ".internal", ".lan", ".test", ".home.arpa"))
+
+
+@register()
+def check_environment(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A variable that is set and ignored costs somebody a day."""
+    return [
+        Warning(f"The environment variable {name} has no effect.", hint=hint, id="podi.W010")
+        for name, hint in env.find_ignored()
+    ]
