@@ -6,3 +6,4 @@ class EventsConfig(AppConfig):
     name = "podi.events"
     label = "events"
     verbose_name = _("Events")
+    duties = ("podi.events.jobs.Deliveries", "podi.events.jobs.Sequence", "podi.events.jobs.Retention")

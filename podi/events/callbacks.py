@@ -5,9 +5,9 @@ Where the name really leads is checked again at every attempt, by `podi.base.htt
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -15,7 +15,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from podi.base import http as outbound
 from podi.base.errors import UrlForbidden
+from podi.base.http.addresses import is_allowed, parse_networks
 from podi.events.errors import CallbackHeadersInvalid, CallbackUrlInvalid
 
 MAX_URL_CHARS = 512
@@ -49,20 +51,22 @@ def _check_url(url: str) -> None:
         raise CallbackUrlInvalid from None
     if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
         raise CallbackUrlInvalid
-    if host == "localhost" or host.endswith(".localhost"):
-        host = "127.0.0.1"
-    if not _may_reach(host, settings.FETCH_ALLOWED_NETWORKS):
+    try:
+        outbound.check_url(url)
+    except outbound.InvalidUrl:
+        raise CallbackUrlInvalid from None
+    except outbound.Forbidden:
+        raise UrlForbidden from None
+    if not _may_reach("127.0.0.1" if host == "localhost" or host.endswith(".localhost") else host):
         raise UrlForbidden
 
 
-def _may_reach(host: str, networks: Sequence[str]) -> bool:
+def _may_reach(host: str) -> bool:
     try:
-        address = ipaddress.ip_address(host)
+        ip_address(host)
     except ValueError:
         return True  # a name: looked up when it is called
-    if any(address in ipaddress.ip_network(network, strict=False) for network in networks):
-        return True
-    return address.is_global and not address.is_multicast
+    return is_allowed(host, parse_networks(settings.FETCH_ALLOWED_NETWORKS))
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:

@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 GROUP = "podi.events"
 MESSAGE = {"type": "events.news"}
 SEND_TIMEOUT_S = 2.0
+RELAY_PAUSE_S = 2.0
 
 
 class Listener:
@@ -64,6 +65,23 @@ def ring_here() -> None:
 def layer_crosses_processes() -> bool:
     layer = get_channel_layer()
     return layer is not None and not isinstance(layer, InMemoryChannelLayer)
+
+
+async def relay() -> None:
+    """Pass on what other processes ring, until cancelled. Ends at once where no layer crosses processes."""
+    if not layer_crosses_processes():
+        return
+    while True:
+        try:
+            layer = get_channel_layer()
+            channel = await layer.new_channel()
+            await layer.group_add(GROUP, channel)
+            while True:
+                await layer.receive(channel)
+                ring_here()
+        except Exception as problem:  # noqa: BLE001 - streams read the table every second anyway
+            logger.warning("The channel layer passes on no hints: %s", problem)
+            await asyncio.sleep(RELAY_PAUSE_S)
 
 
 class _Ringer(threading.Thread):
