@@ -34,6 +34,8 @@ PUBLIC_URL = env.text("PODI_PUBLIC_URL", "PODI_INTERNAL_BASE_URL", default=f"htt
 ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", default="*" if DEBUG else "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.items("CSRF_TRUSTED_ORIGINS")
 TRUSTED_PROXIES = env.items("TRUSTED_PROXIES")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
 
 INSTALLED_APPS = [
     "daphne",
@@ -236,7 +238,6 @@ EXECUTOR_CONFIG_PATH = env.text("EXECUTOR_CONFIG_PATH")
 WEBHOOK_SIGNING_KEYS = env.items("WEBHOOK_SIGNING_KEYS") or [SECRET_KEY]
 EVENT_RETENTION_DAYS = env.integer("EVENT_RETENTION_DAYS", default=90, minimum=1)
 STREAM_MAX_PER_USER = env.integer("STREAM_MAX_PER_USER", default=20, minimum=1)
-STREAM_BYTES_PER_S = env.integer("STREAM_BYTES_PER_S", default=1024 * 1024, minimum=1024)
 
 LOGGING = {
     "version": 1,

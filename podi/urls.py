@@ -17,6 +17,7 @@ urlpatterns = [
     path("redoc", SpectacularRedocView.as_view(url_name="openapi", **_open), name="redoc"),
     path("admin/", admin.site.urls),
     path("", include("podi.base.api.urls")),
+    path("", include("podi.events.urls")),
     path("", include("wallet.urls")),
     path("", include("abilities.urls")),
     re_path(r"^api/", envelope.unknown_path),  # stays last

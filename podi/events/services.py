@@ -11,11 +11,16 @@ from urllib.parse import urlsplit
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
+from podi.base.errors import AdminOnly, InvalidInput
 from podi.base.models import User
 from podi.events import callbacks, hints
 from podi.events.errors import DeliveryNotFound, DeliveryUnderWay
 from podi.events.models import Delivery, Event
+
+MAX_TOPIC_CHARS = 64
+MAX_DEBUG_CHARS = 64 * 1024
 
 check_callback = callbacks.check_callback
 
@@ -63,6 +68,24 @@ def record_all(facts: Sequence[Fact]) -> None:
         raise ValueError("record_all takes no callbacks: a delivery needs the id of its event, so use record().")
     Event.objects.bulk_create([_event(fact) for fact in facts])
     transaction.on_commit(hints.ring, robust=True)
+
+
+def record_debug(actor: User, *, owner_id: str, body: Mapping[str, Any]) -> Event:
+    """An operator's event made by hand: `{type, payload}` becomes just that, anything else the payload of `debug`.
+
+    Raises AdminOnly, InvalidInput.
+    """
+    if not actor.is_staff:
+        raise AdminOnly
+    topic, payload = body.get("type"), body.get("payload")
+    if not (isinstance(topic, str) and topic and isinstance(payload, Mapping)):
+        topic, payload = "debug", body
+    if len(topic) > MAX_TOPIC_CHARS:
+        raise InvalidInput(fields={"type": _("At most 64 characters.")})
+    if len(json.dumps(payload, cls=DjangoJSONEncoder)) > MAX_DEBUG_CHARS:
+        raise InvalidInput(fields={"payload": _("At most 64 KB.")})
+    with transaction.atomic():
+        return record(Fact(topic=topic, subject=("debug", actor.pk), owner_id=owner_id, payload=payload))
 
 
 def history(subject: tuple[str, str]) -> models.QuerySet[Event]:
