@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from podi.base.ids import new_id
 
 
 class Asset(models.Model):
-    """A file in our own storage, found again by its key; equal bytes of one owner are stored once."""
+    """A file in our own storage, found again by its key; equal bytes of one owner are stored once (`dedupe_key`).
+
+    Rows are made by `services.keep` and never change but for `last_used_at`, which keeps the sweep away.
+    """
 
     id = models.CharField(primary_key=True, max_length=64, default=new_id, editable=False)
     owner = models.ForeignKey(
@@ -30,7 +34,9 @@ class Asset(models.Model):
     dpi = models.FloatField("dpi", null=True, blank=True)
     file_name = models.CharField(_("file name"), max_length=256, blank=True, default="")
     kind = models.CharField(_("kind"), max_length=16, default="output")
+    dedupe_key = models.CharField(max_length=160, unique=True, default=new_id, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    last_used_at = models.DateTimeField(_("last asked for"), default=timezone.now, editable=False)
 
     class Meta:
         db_table = "media_objects"
@@ -40,6 +46,7 @@ class Asset(models.Model):
         indexes = [
             models.Index(fields=["sha256", "owner"], name="media_hash_owner"),
             models.Index(fields=["created_at"], name="media_created"),
+            models.Index(fields=["last_used_at"], name="media_last_used"),
         ]
 
     def __str__(self) -> str:

@@ -59,6 +59,14 @@ def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
     return _parse_networks(tuple(texts))
 
 
+def is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_allowed(text: str, networks: Sequence[Network]) -> bool:
     """Whether a request may go to this IP address. `networks` opens own ones."""
     try:

@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError, LocationParseError, ReadTimeoutError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Url, parse_url
 
-from podi.base.http.addresses import parse_networks
+from podi.base.http.addresses import is_allowed, is_ip, parse_networks
 from podi.base.http.connection import Resolver, connect, resolve
 from podi.base.http.errors import BrokenAnswer, Forbidden, InvalidUrl, TimedOut, TooLarge, TooManyRedirects
 
@@ -163,9 +163,14 @@ def open_url(
     raise TooManyRedirects(f"more than {max_redirects} redirects")
 
 
-def check_url(url: str) -> None:
-    """Refuse what can be refused without a lookup: syntax, scheme, user name, port. Raises Forbidden or InvalidUrl."""
-    _parse(url)
+def check_url(url: str, *, allowed_networks: Sequence[str] = ()) -> None:
+    """Refuse what can be refused without a lookup: syntax, scheme, user name, port, a forbidden IP address.
+
+    Raises Forbidden or InvalidUrl.
+    """
+    host = _host(_parse(url))
+    if is_ip(host) and not is_allowed(host, parse_networks(allowed_networks)):
+        raise Forbidden(f"{host} is not a public address")
 
 
 def _exchange(connection: HTTPConnection, hop: _Hop) -> BaseHTTPResponse:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import queue
 import socket
@@ -17,7 +16,7 @@ import certifi
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
-from podi.base.http.addresses import Network, is_allowed
+from podi.base.http.addresses import Network, is_allowed, is_ip
 from podi.base.http.errors import Forbidden, InvalidUrl, TimedOut, Unreachable
 
 Resolver = Callable[[str, int], Sequence[str]]
@@ -30,7 +29,7 @@ def resolve(
     host: str, port: int, *, networks: Sequence[Network], deadline: float, resolver: Resolver | None
 ) -> Sequence[str]:
     """Every address behind the name, all allowed: a single forbidden one forbids the name."""
-    addresses = _literal(host) or _look_up(host, port, deadline=deadline, resolver=resolver or _ask_system)
+    addresses = [host] if is_ip(host) else _look_up(host, port, deadline=deadline, resolver=resolver or _ask_system)
     if not all(is_allowed(address, networks) for address in addresses):
         raise Forbidden(f"{host} leads to an address that is not public")
     return addresses
@@ -56,13 +55,6 @@ def connect(
     if isinstance(connection.sock, _TimedSocket):
         connection.sock.deadline = deadline
     return connection
-
-
-def _literal(host: str) -> list[str]:
-    try:
-        return [str(ipaddress.ip_address(host))]
-    except ValueError:
-        return []
 
 
 def _ask_system(host: str, port: int) -> Sequence[str]:
