@@ -107,9 +107,9 @@ def check_token_limits(
     elif ADMIN_SCOPE in scopes and not user.is_staff:
         fields["scopes"] = _("The scope `admin` needs a user who is an operator.")
     if wrong := [text for text in allowed_ips if parse_network(str(text)) is None]:
-        fields["allowedIps"] = _("Not an address or CIDR range: %(names)s.") % {"names": ", ".join(map(str, wrong))}
+        fields["allowed_ips"] = _("Not an address or CIDR range: %(names)s.") % {"names": ", ".join(map(str, wrong))}
     if expires_at is not None and expires_at <= timezone.now():
-        fields["expiresAt"] = _("This moment has passed.")
+        fields["expires_at"] = _("This moment has passed.")
     if fields:
         raise InvalidInput(fields=fields)
 

@@ -92,5 +92,6 @@ urlpatterns = [
     path("t/windowed", Windowed.as_view()),
     path("t/fail/<str:how>", Failing.as_view()),
 ]
+handler400 = envelope.handler400
 handler404 = envelope.handler404
 handler500 = envelope.handler500

@@ -150,7 +150,7 @@ def test_without_a_configured_service_token_none_is_accepted(client: Client, set
 def test_an_api_token_costs_one_query_and_notes_its_use_once_a_minute(
     client: Client, user: User, operator: User, django_assert_num_queries: Any
 ) -> None:
-    token, text = services.issue_token(operator, user, name="shop")
+    _token, text = services.issue_token(operator, user, name="shop")
     with django_assert_num_queries(2):
         assert get(client, "/t/who", text).json()["id"] == user.pk
     used = ApiToken.objects.get().last_used_at

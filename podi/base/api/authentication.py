@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken
 
-from podi.base import services
+from podi.base import services, sessions
 from podi.base.access import Access
 from podi.base.addresses import client_address, is_within
 from podi.base.api.throttling import check_token_rate
@@ -112,9 +112,15 @@ def _find_jwt_user(text: str) -> User:
     subject = claims.get("sub")
     if not isinstance(subject, str) or not subject:
         raise InvalidTokenPayload()
+    if session := sessions.find_session_of(str(claims["jti"])):
+        if session.user_id != subject or not sessions.is_live(session):
+            raise InvalidToken()
+        return session.user
     user = User.objects.filter(pk=subject).first()
     if user is None:
         raise UserNotFound()
+    if "." in str(claims["jti"]):  # it names a login that is gone
+        raise InvalidToken()
     return user
 
 

@@ -12,6 +12,7 @@ from django.core import exceptions as django_errors
 from django.core.signals import got_request_exception
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions as drf_errors
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -111,7 +112,8 @@ def _camel(name: str) -> str:
     return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), name)
 
 
-def unknown_path(request: HttpRequest, rest: str = "") -> HttpResponse:
+@csrf_exempt
+def unknown_path(request: HttpRequest) -> HttpResponse:
     """The last route under /api/: nothing here."""
     return answer(errors.NotFound(), request=request)
 
