@@ -92,6 +92,7 @@ class ComfyUIProvider(Provider):
     chooses_ref = True
     can_cancel = True
     runs_workflows = True
+    has_inventory = True
     queue_code = "Q1001"
 
     def __init__(self, endpoint: Endpoint) -> None:
