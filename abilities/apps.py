@@ -6,3 +6,4 @@ class AbilitiesConfig(AppConfig):
     name = "abilities"
     label = "abilities"
     verbose_name = _("Abilities and tasks")
+    duties = ("abilities.jobs.PollDuty", "abilities.jobs.SweepDuty", "abilities.jobs.LeaseDuty")

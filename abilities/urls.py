@@ -1,3 +1,18 @@
 """Addresses of the abilities app."""
 
-urlpatterns: list[object] = []
+from django.urls import path
+
+from abilities.api import abilities, tasks
+from abilities.api.waiting import awaitable
+
+urlpatterns = [
+    path("api/abilities", abilities.AbilityListView.as_view()),
+    path("api/abilities/options", abilities.AbilityOptionsView.as_view()),
+    path("api/abilities/<str:ability_id>", abilities.AbilityDetailView.as_view()),
+    path("api/abilities/<str:ability_id>/invoke", awaitable(abilities.InvokeView)),
+    path("api/ability-tasks", awaitable(tasks.TaskListView)),
+    path("api/ability-tasks/<str:task_id>", awaitable(tasks.TaskDetailView)),
+    path("api/ability-tasks/<str:task_id>/cancel", tasks.TaskCancelView.as_view()),
+    path("api/ability-tasks/<str:task_id>/retry", tasks.TaskRetryView.as_view()),
+    path("api/ability-tasks/<str:task_id>/events", tasks.TaskEventsView.as_view()),
+]

@@ -53,7 +53,8 @@ class Invocation(models.Model):
     claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
     """Until when some process answers for this row; past it, another may take over."""
     next_poll_at = models.DateTimeField(_("next poll"), null=True, blank=True)
-    poll_count = models.PositiveIntegerField(_("polls"), default=0)
+    poll_mark = models.CharField(max_length=32, blank=True, default="", editable=False)
+    """Which pass of which poller took this row last."""
     miss_count = models.PositiveIntegerField(_("times not found"), default=0)
     store_count = models.PositiveIntegerField(_("tries to store"), default=0)
     pending_outputs = models.JSONField(null=True, blank=True, editable=False)

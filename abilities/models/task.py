@@ -142,3 +142,6 @@ class TaskAsset(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["task", "asset_type", "field", "position"], name="task_asset_once")
         ]
+
+    def __str__(self) -> str:
+        return f"{self.asset_type} {self.position} of {self.task_id}"

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
@@ -27,7 +27,13 @@ def decrypt(token: str) -> str:
     return _fernet(tuple(settings.FIELD_ENCRYPTION_KEYS)).decrypt(token.encode()).decode()
 
 
-class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
+if TYPE_CHECKING:
+    _Text = models.TextField[Any, Any]
+else:
+    _Text = models.TextField
+
+
+class EncryptedTextField(_Text):
     """Text that is ciphertext in the database and plain in Python. Empty stays empty; it cannot be filtered on."""
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> str | None:
@@ -37,8 +43,11 @@ class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
         return encrypt(str(value)) if value else value
 
 
-class EncryptedJSONField(models.TextField):  # type: ignore[type-arg]
+class EncryptedJSONField(_Text):
     """A small JSON object that is ciphertext in the database."""
+
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
         return json.loads(decrypt(value)) if value else {}

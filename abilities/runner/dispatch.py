@@ -1,0 +1,78 @@
+"""Takes a queued task: a slot, a claim, then the work."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from django.db import transaction
+from django.utils import timezone
+
+from abilities import attempts, lifecycle
+from abilities.models import Invocation, Task
+from abilities.runner.endings import timed_out
+from abilities.runner.send import run
+from abilities.services.admission import need_of
+from executors import services as executors
+from executors.providers.base import Provider
+from podi.base.errors import PodiError
+
+
+class _LostRace(Exception):
+    """Another process claimed the task; rolls our slot back."""
+
+
+def dispatch(task_id: str) -> None:
+    """Safe to call any number of times, from any process: only one claims the task."""
+    task = Task.objects.select_related("ability").filter(pk=task_id).first()
+    now = timezone.now()
+    if task is None or task.state != Task.State.QUEUED or (task.not_before and task.not_before > now):
+        return
+    if task.cancel_requested_at:
+        lifecycle.cancel(task)
+        return
+    if task.deadline_at <= now:
+        lifecycle.fail(task, None, timed_out())
+        return
+    invocation = _claim(task)
+    if invocation is not None:
+        run(task, invocation)
+
+
+def _claim(task: Task) -> Invocation | None:
+    provider = executors.provider_class(task.provider)
+    if not provider.needs_executor:
+        invocation = attempts.new_invocation(task, provider=provider, executor=None)
+        return invocation if lifecycle.claim(task, invocation) else None
+    try:
+        route = executors.route(_need(task))
+    except PodiError as error:
+        problem = lifecycle.Problem(code=error.detail, message=str(error.text), is_retryable=error.retryable)
+        lifecycle.fail(task, None, problem)
+        return None
+    try:
+        invocation_or_none = _claim_slot(task, route, provider)
+    except _LostRace:
+        return None
+    if invocation_or_none is None:
+        # Whoever ends a task on these executors rings for the next one; the sweep does if that ring is lost.
+        Task.objects.filter(pk=task.pk, state=Task.State.QUEUED, attempt=task.attempt).update(rung_at=timezone.now())
+    return invocation_or_none
+
+
+def _claim_slot(task: Task, route: executors.Route, provider: type[Provider]) -> Invocation | None:
+    with transaction.atomic():
+        lease = executors.start(task.id, route)
+        if lease is None:
+            return None
+        invocation = attempts.new_invocation(
+            task, provider=provider, executor=lease.executor, routing=route.explanation
+        )
+        if not lifecycle.claim(task, invocation):
+            raise _LostRace
+    return invocation
+
+
+def _need(task: Task) -> executors.Need:
+    assert task.ability is not None
+    need = need_of(task.ability, asked_executor_id=task.wanted_executor_id)
+    return replace(need, avoided_executor_ids=tuple(task.avoided_executor_ids or ()))

@@ -1,0 +1,142 @@
+"""Asks providers about all open work: one call per executor and pass, many executors at once.
+
+The network waits in threads of a pool; the database is only touched by the thread that calls `step`. A slow node delays
+nobody but itself, and a thousand open jobs cost one poller.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from abilities.models import Invocation
+from abilities.runner.accept import accept, note_running
+from abilities.runner.recover import lost
+from executors import services as executors
+from executors.providers.base import ProviderError, Report
+from podi.base.errors import PodiError
+from podi.base.ids import new_id
+
+logger = logging.getLogger(__name__)
+
+CLAIM_S = 45
+"""How long one pass may answer for the rows it took, before another poller asks too."""
+BATCH = 2000
+MAX_THREADS = 32
+LOST_AFTER_MISSES = 3
+ERROR_BACKOFF_S = (1, 2, 4, 8, 10)
+
+
+@dataclass
+class _Pass:
+    """One call under way: the rows it asks about."""
+
+    connection: executors.Connection
+    rows: list[Invocation]
+    future: Future[Mapping[str, Report]]
+
+
+class Polling:
+    """The state of one poller process: which executors are being asked right now."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="poll")
+        self._open: dict[str, _Pass] = {}
+        self._errors: dict[str, int] = {}
+
+    def step(self) -> int:
+        """Take what is due, start calls, work off what came back. Returns how many reports were handled."""
+        self._start(timezone.now())
+        return self._finish()
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self, now: datetime) -> None:
+        due = list(
+            Invocation.objects.filter(step=Invocation.Step.WAITING, next_poll_at__lte=now)
+            .exclude(executor_id__in=list(self._open))
+            .order_by("next_poll_at")
+            .values_list("id", "executor_id")[:BATCH]
+        )
+        groups: dict[str, list[int]] = defaultdict(list)
+        for row_id, executor_id in due:
+            groups[executor_id or ""].append(row_id)
+        for executor_id, ids in groups.items():
+            if executor_id not in self._open:
+                self._ask(executor_id, self._take(ids, now))
+
+    def _take(self, ids: Sequence[int], now: datetime) -> list[Invocation]:
+        """Claim rows by compare-and-set, so that two pollers never ask for one row at the same time."""
+        mark = new_id()
+        Invocation.objects.filter(pk__in=ids, step=Invocation.Step.WAITING, next_poll_at__lte=now).update(
+            next_poll_at=now + timedelta(seconds=CLAIM_S), poll_mark=mark
+        )
+        return list(Invocation.objects.select_related("task", "executor").filter(poll_mark=mark, pk__in=ids))
+
+    def _ask(self, executor_id: str, rows: list[Invocation]) -> None:
+        if not rows:
+            return
+        try:
+            connection = executors.connect(rows[0].task.provider, rows[0].executor)
+        except PodiError:
+            logger.warning("executor %s cannot be asked", executor_id, exc_info=True)
+            self._postpone(rows, 10)
+            return
+        future = self._threads.submit(connection.provider.poll, [row.ref for row in rows])
+        self._open[executor_id] = _Pass(connection, rows, future)
+
+    def _finish(self) -> int:
+        handled = 0
+        for executor_id, done in [(key, p) for key, p in self._open.items() if p.future.done()]:
+            del self._open[executor_id]
+            try:
+                reports = done.future.result()
+            except ProviderError as error:
+                executors.note_failure(done.connection, error)
+                count = self._errors[executor_id] = self._errors.get(executor_id, 0) + 1
+                self._postpone(done.rows, ERROR_BACKOFF_S[min(count, len(ERROR_BACKOFF_S)) - 1])
+                continue
+            executors.note_success(done.connection)
+            self._errors.pop(executor_id, None)
+            self._apply(done, reports)
+            handled += len(done.rows)
+        return handled
+
+    def _apply(self, done: _Pass, reports: Mapping[str, Report]) -> None:
+        unchanged: list[Invocation] = []
+        for row in done.rows:
+            report = reports.get(row.ref)
+            if report is None:
+                self._missed(row)
+            elif report.phase.is_final:
+                accept(row.task, row, report, done.connection)
+            else:
+                note_running(row.task, row, report)
+                unchanged.append(row)
+        interval_s = done.connection.provider.poll_interval_s
+        self._postpone(unchanged, interval_s)
+
+    def _missed(self, row: Invocation) -> None:
+        """The provider does not know it. Only after several misses is that taken for the truth."""
+        row.miss_count += 1
+        if row.miss_count >= LOST_AFTER_MISSES:
+            lost(row.task, row)
+            return
+        Invocation.objects.filter(pk=row.pk, step=Invocation.Step.WAITING).update(
+            miss_count=row.miss_count, next_poll_at=timezone.now() + timedelta(seconds=1)
+        )
+
+    def _postpone(self, rows: Sequence[Invocation], pause_s: float) -> None:
+        if not rows:
+            return
+        when = timezone.now() + timedelta(seconds=pause_s)
+        Invocation.objects.filter(pk__in=[row.pk for row in rows], step=Invocation.Step.WAITING).update(
+            next_poll_at=when, miss_count=0
+        )

@@ -1,0 +1,122 @@
+"""Before a task exists: is the call right, what does it cost, who could do it. Nothing is stored here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from abilities import errors, inputs, pricing, schema
+from abilities.models import Ability
+from abilities.services.abilities import find_ability
+from executors import services as executors
+from executors.providers.base import Provider
+from media import services as media
+from podi.base.errors import InvalidInput
+from podi.events import services as events
+
+MAX_METADATA_BYTES = 16 * 1024
+MAX_PRIORITY = 9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """What a caller asks, in our words; the doors translate theirs into it."""
+
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    pictures: tuple[str, ...] = ()
+    """Top-level pictures (`imageUrl`, `imageBase64`, `images`): URL, data URL or base64 text."""
+    executor_id: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    callback_url: str = ""
+    callback_headers: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
+    deadline_s: int | None = None
+    priority: int = 0
+    unknown: tuple[str, ...] = ()
+    """Names in the body that mean nothing here: ignored, and told to the caller."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A call that may become a task."""
+
+    ability: Ability
+    call: Call
+    checked: inputs.CheckedInputs
+    quote: pricing.Quote
+    expected_outputs: int
+    provider: type[Provider]
+    need: executors.Need
+    route: executors.Route | None
+    """None where the provider works in our own processes."""
+
+
+def prepare(ability_id: str, call: Call, *, may_choose_inactive: bool = False) -> Prepared:
+    """Check everything that can be checked without storing or fetching.
+
+    Raises AbilityNotFound, AbilityInactive, InvalidInput, media and executor errors, callback errors.
+    """
+    ability = find_ability(ability_id, version=call.version)
+    if ability.status != Ability.Status.ACTIVE and not may_choose_inactive:
+        raise errors.AbilityInactive()
+    checked = inputs.check(
+        fields=schema.fields_of(ability.input_schema),
+        defaults=ability.default_params or {},
+        given=call.inputs,
+        images=call.pictures,
+    )
+    for picture in checked.images:
+        media.check_input(picture.value, field=picture.field)
+    _check_metadata(call.metadata)
+    if call.callback_url:
+        events.check_callback(call.callback_url, call.callback_headers)
+    metadata = ability.metadata or {}
+    expected = expected_outputs(metadata, checked.values)
+    provider = executors.provider_class(ability.provider)
+    need = need_of(ability, asked_executor_id=call.executor_id)
+    return Prepared(
+        ability=ability,
+        call=call,
+        checked=checked,
+        quote=pricing.quote(metadata, expected_outputs=expected),
+        expected_outputs=expected,
+        provider=provider,
+        need=need,
+        route=executors.route(need) if provider.needs_executor else None,
+    )
+
+
+def need_of(ability: Ability, *, asked_executor_id: str = "") -> executors.Need:
+    metadata = ability.metadata or {}
+    return executors.Need(
+        provider=ability.provider,
+        capability_key=ability.capability_key,
+        ability_id=ability.id,
+        asked_executor_id=asked_executor_id,
+        bound_executor_id=ability.executor_id or "",
+        action=str(metadata.get("action") or ""),
+        allowed_executor_ids=tuple(metadata.get("allowed_executor_ids") or ()),
+        required_tags=tuple(metadata.get("required_tags") or ()),
+        policy=str(metadata.get("routing_policy") or "auto"),
+        fallback_to_default=bool(metadata.get("fallback_to_default", True)),
+        workflow_id=ability.workflow_id or "",
+    )
+
+
+def expected_outputs(metadata: Mapping[str, Any], values: Mapping[str, Any]) -> int:
+    """How many results the ability promises: `metadata.outputs`, whose number may name an input (`"batch"`)."""
+    promised = metadata.get("outputs")
+    if not isinstance(promised, Mapping) or not promised:
+        return 1
+    total = 0
+    for count in promised.values():
+        wanted = values.get(count, 1) if isinstance(count, str) else count
+        total += int(wanted) if isinstance(wanted, int | float) else 1
+    return max(1, total)
+
+
+def _check_metadata(metadata: Mapping[str, Any]) -> None:
+    size_bytes = sum(len(str(key)) + len(str(value)) for key, value in metadata.items())
+    if size_bytes > MAX_METADATA_BYTES:
+        raise InvalidInput(fields={"metadata": f"At most {MAX_METADATA_BYTES} bytes."})
