@@ -18,6 +18,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("podi.base.api.urls")),
     path("", include("podi.events.urls")),
+    path("", include("media.urls")),
     path("", include("wallet.urls")),
     path("", include("abilities.urls")),
     re_path(r"^api/", envelope.unknown_path),  # stays last
