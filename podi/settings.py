@@ -130,12 +130,13 @@ CHANNEL_LAYERS = {
         else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
     )
 }
+ABILITY_TASK_MAX_WORKERS = env.integer("ABILITY_TASK_MAX_WORKERS", default=4, minimum=1)
 Q_CLUSTER = {
     # Jobs are short and the task table is the truth, so: no success rows, large batches, a quick broker poll. The
     # defaults cost a factor of ten (docs/architecture notes on django-q2).
     "name": REDIS_PREFIX,
     "label": _("Background jobs"),
-    "workers": env.integer("ABILITY_TASK_MAX_WORKERS", default=4, minimum=1),
+    "workers": ABILITY_TASK_MAX_WORKERS,
     "timeout": 300,
     "retry": 360,
     "max_attempts": 5,
@@ -194,8 +195,13 @@ STATIC_ROOT = DATA_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
 }
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG  # in development no collectstatic is needed
 MEDIA_FILES_DIR = DATA_DIR / "files"
 MEDIA_STORAGE = env.text("MEDIA_STORAGE", default="local")
 FILES_ACCEL_PREFIX = env.text("FILES_ACCEL_PREFIX")  # nginx's internal location for MEDIA_FILES_DIR, where there is one
