@@ -26,6 +26,7 @@ from executors.providers.imaging.parameters import Parameters
 from executors.providers.imaging.picture import CONTENT_TYPES, READABLE, SUFFIXES, Limits, Picture, Result
 from executors.providers.imaging.problems import ImageProblem
 from executors.providers.imaging.tools import TOOLS, Tool
+from executors.providers.imaging.warnings import warn
 
 DEFAULT_MAX_PIXELS = 100_000_000
 
@@ -138,9 +139,18 @@ def _report(tool: Tool, source: InputFile, picture: Picture, result: Result, *, 
         progress=1.0,
         outputs=(_output(tool, source, result),),
         usage=Usage(images=1 if result.data is not None else 0, seconds=round(seconds, 3)),
-        metadata=dict(result.metadata),
+        metadata=_metadata(picture, result),
         raw={"request": request},
     )
+
+
+def _metadata(picture: Picture, result: Result) -> dict[str, Any]:
+    warnings = list(result.warnings)
+    if picture.frames > 1 and result.data is not None:
+        warnings.append(warn("SEVERAL_FRAMES", frames=picture.frames))
+    if not warnings:
+        return dict(result.metadata)
+    return {**result.metadata, "warnings": [warning.as_json() for warning in warnings]}
 
 
 def _output(tool: Tool, source: InputFile, result: Result) -> Output:

@@ -36,12 +36,23 @@ def to_rgba(picture: Picture) -> tuple[Image.Image, bytes]:
     return image.convert("RGBA"), icc
 
 
+def is_opaque(image: Image.Image) -> bool:
+    """Of a picture with an alpha channel: whether nothing shines through."""
+    return image.getchannel("A").histogram()[255] == image.width * image.height
+
+
+def pixel_of(image: Image.Image, x: int, y: int) -> tuple[int, int, int, int]:
+    """One pixel of an RGBA picture."""
+    red, green, blue, alpha = image.crop((x, y, x + 1, y + 1)).tobytes()
+    return red, green, blue, alpha
+
+
 def flatten(image: Image.Image, background: Colour) -> Image.Image:
     """A plain picture laid on a colour; one without transparency is only freed of its alpha channel."""
     if image.mode in ("L", "RGB"):
         return image
     rgba = image.convert("RGBA")
-    if rgba.getchannel("A").getextrema() == (255, 255):
+    if is_opaque(rgba):
         return rgba.convert("RGB") if image.mode == "RGBA" else image.convert("L")
     canvas = Image.new("RGBA", image.size, (*background, 255))
     return Image.alpha_composite(canvas, rgba).convert("RGB")

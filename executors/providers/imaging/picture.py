@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from executors.providers.imaging.problems import ImageProblem, too_many_pixels
+from executors.providers.imaging.warnings import Warned
 
 READABLE = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "GIF", "BMP", "AVIF")
 """Named one by one: Pillow can also read formats that start other programs."""
@@ -40,6 +41,8 @@ class Picture:
     icc: bytes = field(default=b"", repr=False)
     orientation: int = 1
     frames: int = 1
+    bits: int = 8
+    """A channel, in the file. Of sixteen, Pillow decodes eight for colour."""
 
     @property
     def width(self) -> int:
@@ -65,6 +68,7 @@ class Result:
     format: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[Warned, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +99,7 @@ def open_picture(stream: BinaryIO, *, size_bytes: int, limits: Limits, upright: 
             icc=bytes(image.info.get("icc_profile") or b""),
             orientation=orientation,
             frames=frames,
+            bits=_bits_of(image, stream),
         )
     except Image.DecompressionBombError:
         raise ImageProblem("IMAGE_TOO_MANY_PIXELS", "The picture has too many pixels.") from None
@@ -143,6 +148,17 @@ def _dpi_of(image: Image.Image) -> Dpi | None:
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     return (x, y) if x > 1 and y > 1 else None
+
+
+def _bits_of(image: Image.Image, stream: BinaryIO) -> int:
+    """Bits a channel as the file stores them."""
+    if image.format == "PNG":
+        stream.seek(24)  # signature, chunk head, width and height stand before it
+        return stream.read(1)[0]
+    if image.format == "TIFF":
+        stored = image.tag_v2.get(258, 8)  # type: ignore[attr-defined]
+        return int(stored[0] if isinstance(stored, tuple) else stored)
+    return {"1": 1, "I;16": 16, "I": 32, "F": 32}.get(image.mode, 8)
 
 
 def _upright_dpi(dpi: Dpi | None, orientation: int) -> Dpi | None:

@@ -75,13 +75,11 @@ def to_srgb(image: Image.Image, icc: bytes) -> Converted:
 
 def to_cmyk(image: Image.Image, icc: bytes, *, target: bytes) -> Converted:
     """An opaque picture to CMYK: through `target`, or by plain arithmetic where it is empty."""
-    if image.mode == "CMYK" and not target:
-        return Converted(image=image, icc=icc, is_managed=bool(icc))
+    if image.mode == "CMYK" and not (target and fits_profile("CMYK", icc)):
+        # Inks of an unknown press, or nowhere to translate them to: they stay as they are.
+        return Converted(image=image, icc=icc, is_managed=fits_profile("CMYK", icc))
     if not target:
         return Converted(image=image.convert("RGB").convert("CMYK"), icc=b"", is_managed=False)
-    if image.mode == "CMYK" and not fits_profile("CMYK", icc):
-        # Inks of an unknown press: they can only be declared to be those of the target, not translated.
-        return Converted(image=image, icc=target, is_managed=False)
     source, profile = (image, icc) if fits_profile(image.mode, icc) else (image.convert("RGB"), srgb_profile())
     return Converted(image=_transform(source, profile, target, "CMYK"), icc=target, is_managed=True)
 
