@@ -6,3 +6,4 @@ class ExecutorsConfig(AppConfig):
     name = "executors"
     label = "executors"
     verbose_name = _("Executors")
+    duties = ("executors.jobs.ProbeExecutors",)

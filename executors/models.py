@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -86,6 +87,8 @@ class Executor(Stamped):
     next_probe_at = models.DateTimeField(null=True, blank=True, editable=False)
     inventory = models.JSONField(_("inventory"), default=dict, blank=True)
     inventory_at = models.DateTimeField(_("inventory of"), null=True, blank=True, editable=False)
+    gaps = models.JSONField(_("missing for workflows"), default=dict, blank=True, editable=False)
+    """Workflow id to what the inventory lacks for it; a workflow that can run here is not named."""
     api_keys: models.ManyToManyField[ApiKey, ExecutorApiKey] = models.ManyToManyField(
         ApiKey, through="ExecutorApiKey", blank=True, verbose_name=_("API keys")
     )
@@ -119,7 +122,7 @@ class ExecutorApiKey(Stamped):
 
 
 class Workflow(Stamped):
-    """A stored graph in one version. A change of the graph is a new row with a new version."""
+    """A stored graph. The row keeps its id through changes; each state of its content is a `WorkflowRevision`."""
 
     id = models.CharField(_("id"), primary_key=True, max_length=64, default=new_id)
     action = models.CharField(_("action"), max_length=32, db_index=True)
@@ -129,6 +132,9 @@ class Workflow(Stamped):
     definition = models.JSONField(_("definition"), default=dict, blank=True)
     status = models.CharField(_("status"), max_length=32, choices=Status.choices, default=Status.INACTIVE)
     metadata = models.JSONField(_("metadata"), null=True, blank=True)
+    revision = models.PositiveIntegerField(_("revision"), default=1, editable=False)
+    requirements = models.JSONField(_("needs"), default=dict, blank=True, editable=False)
+    """What the graph needs of a node (nodes, models), read from the graph when it is saved."""
 
     class Meta:
         db_table = "workflows"
@@ -139,6 +145,37 @@ class Workflow(Stamped):
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
+
+
+class WorkflowRevision(models.Model):
+    """One state of a workflow's content, frozen when it was saved."""
+
+    workflow = models.ForeignKey(
+        Workflow, on_delete=models.CASCADE, related_name="revisions", verbose_name=_("workflow")
+    )
+    number = models.PositiveIntegerField(_("revision"))
+    version = models.CharField(_("version"), max_length=32)
+    definition = models.JSONField(_("definition"), default=dict)
+    metadata = models.JSONField(_("metadata"), null=True, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("created by"),
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    class Meta:
+        db_table = "workflow_revisions"
+        verbose_name = _("workflow revision")
+        verbose_name_plural = _("workflow revisions")
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["workflow", "number"], name="workflow_revision_once")]
+
+    def __str__(self) -> str:
+        return f"{self.workflow_id} #{self.number}"
 
 
 class WorkflowBinding(Stamped):

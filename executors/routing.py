@@ -9,11 +9,12 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from django.conf import settings
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from executors.errors import (
     ExecutorInactive,
@@ -66,6 +67,10 @@ class Found:
 
 def find(need: Need, cls: type[Provider]) -> Found:
     """Apply the rules in their order. Raises the contract's code when nothing may serve the need."""
+    return _able(need, _apply_rules(need, cls))
+
+
+def _apply_rules(need: Need, cls: type[Provider]) -> Found:
     wanted = [pk for pk in (need.asked_executor_id, need.bound_executor_id) if pk]
     rows = {
         row.pk: row
@@ -97,6 +102,17 @@ def find(need: Need, cls: type[Provider]) -> Found:
     if cls.runs_workflows and (left_out or not need.fallback_to_default):
         raise ExecutorNotMatched(leftOut=left_out)
     raise ExecutorNotConfigured(provider=need.provider)
+
+
+def _able(need: Need, found: Found) -> Found:
+    """Without the nodes that are known to lack something the workflow needs; says what is missing when all do."""
+    gaps = {row.pk: row.gaps[need.workflow_id] for row in found.executors if need.workflow_id in row.gaps}
+    if not gaps:
+        return found
+    able = tuple(row for row in found.executors if row.pk not in gaps)
+    if not able:
+        raise ExecutorNotMatched(_("No node has all that this workflow needs; see `missing`."), missing=gaps)
+    return replace(found, executors=able, left_out={**found.left_out, **dict.fromkeys(gaps, "lacks_requirements")})
 
 
 def _asked(need: Need, executor: Executor | None) -> Executor:

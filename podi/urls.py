@@ -20,6 +20,7 @@ urlpatterns = [
     path("", include("podi.events.urls")),
     path("", include("media.urls")),
     path("", include("wallet.urls")),
+    path("", include("executors.urls")),
     path("", include("abilities.urls")),
     re_path(r"^api/", envelope.unknown_path),  # stays last
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,14 +26,18 @@ from executors.providers.base import (
 )
 from executors.routing import BREAKER_FAILURES, HEALTHY, UNHEALTHY
 from executors.services.connections import Connection, connect
+from executors.services.gaps import find_gaps
 from podi.base.errors import PodiError
 from podi.events import services as events
+
+logger = logging.getLogger(__name__)
 
 BREAKER_PAUSE_S = 15.0
 BREAKER_MAX_PAUSE_S = 300.0
 BUSY_PAUSE_S = 10.0
 REFUSED_PAUSE_S = 300.0
 PROBE_EVERY_S = 30.0
+INVENTORY_EVERY_S = 600.0
 PROBE_AGAIN_S = 10.0
 """Between probes of an executor that is down."""
 
@@ -71,8 +77,10 @@ def note_failure(connection: Connection, error: ProviderError) -> None:
             return
 
 
-def probe(executor_id: str) -> Health:
+def probe(executor_id: str, *, with_inventory: bool = False) -> Health:
     """Ask the executor itself and write down what it says; facts are recorded when it went down or came back.
+
+    The inventory is read anew when it is old, when the executor comes back, or when `with_inventory` asks for it.
 
     Network work: call it outside a transaction. Raises ExecutorNotFound.
     """
@@ -80,7 +88,7 @@ def probe(executor_id: str) -> Health:
     if executor is None:
         raise ExecutorNotFound(executorId=executor_id)
     own_before = Lease.objects.filter(executor=executor, slot__isnull=False).count()
-    health = _ask(executor)
+    health = _ask(executor, with_inventory=with_inventory)
     _write_health(executor, health, own_before)
     return health
 
@@ -145,11 +153,24 @@ def _count_failure(executor: Executor, error: ProviderError, now: datetime) -> N
             _tell(executor, "executor.breaker_opened", {"code": error.code, "message": error.message[:500]})
 
 
-def _ask(executor: Executor) -> Health:
+def _ask(executor: Executor, *, with_inventory: bool) -> Health:
     try:
-        return connect(executor.type, executor).provider.probe()
-    except (ProviderError, PodiError) as error:
-        return Health(is_up=False, message=str(error))
+        provider = connect(executor.type, executor).provider
+    except PodiError as error:
+        return Health(is_up=False, message=str(error.text))
+    health = provider.probe()
+    is_wanted = with_inventory or executor.health_status != HEALTHY or _is_old(executor.inventory_at)
+    if not (health.is_up and provider.has_inventory and is_wanted):
+        return health
+    try:
+        return replace(health, inventory={**health.inventory, **provider.inventory()})
+    except ProviderError as error:
+        logger.warning("executor %s is up, but its inventory cannot be read: %s", executor.pk, error.message)
+        return health
+
+
+def _is_old(inventory_at: datetime | None) -> bool:
+    return inventory_at is None or timezone.now() - inventory_at > timedelta(seconds=INVENTORY_EVERY_S)
 
 
 def _write_health(executor: Executor, health: Health, own_before: int) -> None:
@@ -169,7 +190,9 @@ def _write_health(executor: Executor, health: Health, own_before: int) -> None:
         if executor.health_status == UNHEALTHY:
             changes |= {"failures_in_row": 0, "paused_until": None}
     if health.inventory:
-        changes |= {"inventory": dict(health.inventory), "inventory_at": now}
+        changes["inventory"] = {**executor.inventory, **health.inventory}
+    if "nodes" in health.inventory:
+        changes |= {"inventory_at": now, "gaps": find_gaps(executor.type, changes["inventory"])}
     with transaction.atomic():
         Executor.objects.filter(pk=executor.pk).update(**changes)
         if executor.health_status != status and (executor.health_status or not health.is_up):
