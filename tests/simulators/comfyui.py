@@ -136,6 +136,15 @@ class ComfyUISimulator:
             time.sleep(0.01)
         raise TimeoutError(f"{prompt_id} did not end in {timeout_s} s")
 
+    def wait_for_start(self, prompt_id: str, *, timeout_s: float = 10.0) -> None:
+        """Returns once this prompt is the running one."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if any(item[1] == prompt_id for item in self.worker.snapshot()[0]):
+                return
+            time.sleep(0.005)
+        raise TimeoutError(f"{prompt_id} did not start in {timeout_s} s")
+
     def _boot(self, worker: Worker | None = None) -> None:
         shutil.rmtree(self.folder / "temp", ignore_errors=True)
         for name in ("input", "output", "temp"):

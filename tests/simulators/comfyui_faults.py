@@ -6,12 +6,12 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aiohttp import web
 
-Kind = Literal["hang", "cut", "cut_after", "hang_after", "status", "slow", "slow_body", "garbage"]
+Kind = Literal["hang", "cut", "cut_after", "cut_answer", "hang_after", "status", "slow", "slow_body", "garbage"]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -19,9 +19,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Fault:
     """One rule. `route` is "METHOD /path", a prefix ending in *, or * alone; `times` counts down, None is for ever.
 
-    hang, cut: before the request is looked at. hang_after, cut_after: it is done, but no answer comes. status: answers
-    `status` and `body` instead. garbage: 200 with `body`. slow: waits `seconds` first. slow_body: answers in drips of
-    `seconds` each.
+    hang, cut: before the request is looked at. hang_after, cut_after: it is done, but no answer comes. cut_answer: it
+    is done and the answer breaks off. status: answers `status`, `headers` and `body` instead. garbage: 200 with
+    `body`. slow: waits `seconds` first. slow_body: answers in drips of `seconds` each.
     """
 
     route: str
@@ -30,6 +30,7 @@ class Fault:
     status: int = 500
     body: str = "<html><body><h1>502 Bad Gateway</h1></body></html>"
     content_type: str = "text/html"
+    headers: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.2
 
     def matches(self, route: str) -> bool:
@@ -94,11 +95,24 @@ class Faults:
             await asyncio.sleep(3600)
         if fault.kind in ("status", "garbage"):
             status = fault.status if fault.kind == "status" else 200
-            return web.Response(status=status, text=fault.body, content_type=fault.content_type)
+            return web.Response(status=status, text=fault.body, content_type=fault.content_type, headers=fault.headers)
+        if fault.kind == "cut_answer":
+            return await _break_off(request, await handler(request))
         if fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
         response = await handler(request)
         return await _drip(request, response, fault.seconds) if fault.kind == "slow_body" else response
+
+
+async def _break_off(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    """Announces the whole answer, sends the beginning and cuts the connection."""
+    broken = web.StreamResponse(status=response.status, headers={"Content-Type": response.content_type})
+    broken.content_length = 1000
+    await broken.prepare(request)
+    await broken.write(b'{"')
+    if request.transport is not None:
+        request.transport.close()
+    return broken
 
 
 async def _drip(request: web.Request, response: web.StreamResponse, seconds: float) -> web.StreamResponse:

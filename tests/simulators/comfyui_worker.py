@@ -33,6 +33,10 @@ class Worker:
         self.seconds_per_job = seconds_per_job
         self.durations: deque[float] = deque()
         """Seconds for the next jobs, one each, before `seconds_per_job` counts again."""
+        self.holds_jobs = False
+        """Every job stays where it starts until it is in `released`; one in `failing` then ends in an error."""
+        self.released: set[str] = set()
+        self.failing: set[str] = set()
         self.history_lag_s = 0.0
         self.is_paralysed = False
         self.crashed = threading.Event()
@@ -169,6 +173,13 @@ class Worker:
         if self._interrupt.is_set():
             raise Interrupted
 
+    def wait_for_release(self, prompt_id: str) -> None:
+        while self.holds_jobs and prompt_id not in self.released:
+            self.check_interrupt()
+            time.sleep(0.005)
+        if prompt_id in self.failing:
+            raise ValueError("deliberate failure")
+
 
 class _Run:
     """One execution of one graph."""
@@ -198,6 +209,7 @@ class _Run:
         node = needed[0]
         try:
             self._sleep(seconds)
+            self.worker.wait_for_release(self.prompt_id)
             for node in needed:
                 if node not in self.results:
                     self.worker.check_interrupt()

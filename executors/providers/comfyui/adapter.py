@@ -237,7 +237,7 @@ class ComfyUIProvider(Provider):
             order.params,
             random_seed=secrets.randbelow(graphs.MAX_RANDOM_SEED),
             mapped=mapped,
-            keep_stored=bool(workflow.get("keep_seed")),
+            keep_stored=bool(workflow.get("keep_seed") or order.options.get("keep_seed")),
         )
         graphs.name_outputs(graph, f"podi/{datetime.now(UTC):%Y-%m-%d}/{order.ref}")
         self._put_images(graph, rules, order)
