@@ -11,10 +11,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "podi.settings")
 http_application = get_asgi_application()  # first: it sets Django up, and the consumers need the models
 
 from podi.events.consumers import EventStream, NoSuchStream  # noqa: E402
+from podi.health import answer_health_first  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": http_application,
+        "http": answer_health_first(http_application),
         "websocket": SessionMiddlewareStack(
             URLRouter([path("api/notify/v1/stream", EventStream.as_asgi()), re_path("", NoSuchStream.as_asgi())])
         ),
