@@ -98,6 +98,43 @@ class InvocationNotComfyUI(PodiError):
     message = _("Only a call that ran on a ComfyUI node can be fetched again.")
 
 
+class PromptIdRequired(PodiError):
+    code = "COMFYUI_PROMPT_ID_REQUIRED"
+    status = 400
+    fault = "caller"
+    message = _("This call never reached a node, so there is nothing to fetch.")
+
+
+class NodeAddressRequired(PodiError):
+    code = "COMFYUI_BASE_URL_REQUIRED"
+    status = 400
+    fault = "operator"
+    message = _("The node of this call is gone or has no address.")
+
+
+class NodeRunNotDone(PodiError):
+    code = "COMFYUI_STATUS"
+    status = 409
+    retryable = True
+    fault = "provider"
+    message = _("The node has not finished this run, or no longer knows it.")
+
+
+class NodeImagesEmpty(PodiError):
+    code = "COMFYUI_IMAGES_EMPTY"
+    status = 409
+    fault = "provider"
+    message = _("The node finished this run without pictures.")
+
+
+class NodeHistoryFailed(PodiError):
+    code = "COMFYUI_HISTORY_INVALID"
+    status = 502
+    retryable = True
+    fault = "provider"
+    message = _("The node did not give its record of this run.")
+
+
 class TaskTimeout(PodiError):
     """An end of a task."""
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from abilities.api import abilities, tasks
+from abilities.api import abilities, definitions, log, tasks
 from abilities.api.waiting import awaitable
 
 urlpatterns = [
@@ -15,4 +15,12 @@ urlpatterns = [
     path("api/ability-tasks/<str:task_id>/cancel", tasks.TaskCancelView.as_view()),
     path("api/ability-tasks/<str:task_id>/retry", tasks.TaskRetryView.as_view()),
     path("api/ability-tasks/<str:task_id>/events", tasks.TaskEventsView.as_view()),
+    path("api/admin/abilities", definitions.AbilityDefinitionsView.as_view()),
+    path("api/admin/abilities/options", definitions.AbilityDefinitionOptionsView.as_view()),
+    path("api/admin/abilities/logs", log.LogListView.as_view()),
+    path("api/admin/abilities/logs/export", log.LogExportView.as_view()),
+    path("api/admin/abilities/logs/metrics", log.LogMetricsView.as_view()),
+    path("api/admin/abilities/logs/<int:log_id>/resolve", log.LogResolveView.as_view()),
+    path("api/admin/abilities/<str:ability_id>", definitions.AbilityDefinitionView.as_view()),
+    path("api/admin/abilities/<str:ability_id>/logs", log.LogListView.as_view()),
 ]

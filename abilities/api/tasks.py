@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,12 +15,12 @@ from abilities.api.documents import TaskDocument, TaskEventsDocument, TaskListDo
 from abilities.api.serializers import TaskCallSerializer
 from abilities.api.waiting import WaitFor
 from abilities.models import Task
+from podi.base.api.pagination import read_window
 from podi.base.api.permissions import HasScope, caller
 from podi.base.errors import InvalidInput
 from podi.events import services as events
 
 TaskAccess = HasScope.of("tasks:read", write="tasks:write")
-MAX_LIMIT = 200
 
 
 class TaskListView(APIView):
@@ -58,8 +57,7 @@ class TaskListView(APIView):
     def get(self, request: Request) -> Response:
         user, _access = caller(request)
         query = request.query_params
-        limit = _whole(query.get("limit"), name="limit", default=20, low=1, high=MAX_LIMIT)
-        offset = _whole(query.get("offset"), name="offset", default=0, low=0, high=1_000_000)
+        window = read_window(request, default=20, maximum=200)
         tasks = services.tasks_of(user)
         if state := query.get("status"):
             if state not in Task.State.values:
@@ -67,7 +65,7 @@ class TaskListView(APIView):
             tasks = tasks.filter(state=state)
         if ability_id := query.get("abilityId"):
             tasks = tasks.filter(ability_id=ability_id)
-        rows = list(tasks[offset : offset + limit])
+        rows = list(tasks[window.slice])
         return Response({"items": [results.task_response(row, log_id=row.last_log_id) for row in rows]})
 
 
@@ -146,11 +144,3 @@ def _response(request: Request, task: Task) -> Response:
 def _shown(request: Request, task: Task) -> dict[str, Any]:
     shown = results.task_response(task, log_id=services.log_id_of(task), with_raw=request.user.is_staff)
     return shown | answers.place(task)
-
-
-def _whole(text: str | None, *, name: str, default: int, low: int, high: int) -> int:
-    if text is None:
-        return default
-    if not text.lstrip("-").isdigit() or not low <= int(text) <= high:
-        raise InvalidInput(fields={name: _("A whole number from %(low)d to %(high)d.") % {"low": low, "high": high}})
-    return int(text)

@@ -9,6 +9,13 @@ from abilities.services.abilities import (
 )
 from abilities.services.admission import Call, Prepared, prepare
 from abilities.services.catalog import LoadReport, load_catalog, read_catalog
+from abilities.services.log import (
+    LogFilter,
+    find_invocations,
+    log_items,
+    log_metrics,
+    resolve_invocation,
+)
 from abilities.services.tasks import (
     Created,
     Once,
@@ -26,6 +33,7 @@ __all__ = [
     "Call",
     "Created",
     "LoadReport",
+    "LogFilter",
     "Once",
     "Prepared",
     "active_abilities",
@@ -34,13 +42,17 @@ __all__ = [
     "create_task",
     "delete_ability",
     "find_ability",
+    "find_invocations",
     "find_task",
     "load_catalog",
     "log_id_of",
+    "log_items",
+    "log_metrics",
     "prepare",
     "queue_place",
     "read_catalog",
     "repeated_task",
+    "resolve_invocation",
     "retry_task",
     "tasks_of",
     "update_ability",
