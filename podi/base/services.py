@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
@@ -16,11 +16,12 @@ from django.utils.translation import gettext_lazy as _
 
 from podi.base.access import ADMIN_SCOPE, SCOPES
 from podi.base.addresses import parse_network
-from podi.base.errors import AdminOnly, InvalidInput
+from podi.base.errors import AdminOnly, Forbidden, InvalidInput
 from podi.base.models import ApiToken, User
 
 SERVICE_USER_ID: Final = "service"
 TOKEN_PREFIX: Final = "podi_"
+_CHANGEABLE: Final = ("name", "scopes", "allowed_ips", "rate_per_minute", "max_concurrency", "expires_at")
 
 
 def hash_token(text: str) -> str:
@@ -62,6 +63,24 @@ def ensure_operator(username: str, *, password: str | None = None) -> str | None
     return None
 
 
+def save_user(actor: User, user: User) -> User:
+    """Store a user as a form changed it. Raises AdminOnly, Forbidden, InvalidInput.
+
+    Only superusers make superusers; nobody takes away their own access; one active superuser always remains.
+    """
+    if not actor.is_staff:
+        raise AdminOnly()
+    before = User.objects.filter(pk=user.pk).first()
+    if (user.is_superuser or (before and before.is_superuser)) and not actor.is_superuser:
+        raise Forbidden(_("Only a superuser may make or change a superuser."))
+    if user.pk == actor.pk and not (user.is_active and user.is_staff and user.is_superuser == actor.is_superuser):
+        raise InvalidInput(_("You cannot take away your own access. Ask another operator."))
+    if user.pk == SERVICE_USER_ID and user.has_usable_password():
+        raise InvalidInput(_("The service user has no password; it is known by SERVICE_API_TOKEN alone."))
+    user.save()
+    return user
+
+
 def issue_token(
     actor: User,
     user: User,
@@ -93,6 +112,38 @@ def issue_token(
         expires_at=expires_at,
     )
     return token, text
+
+
+def change_token(actor: User, token: ApiToken, **values: Any) -> ApiToken:
+    """Change `name`, `scopes`, `allowed_ips`, `rate_per_minute`, `max_concurrency` or `expires_at` of a token.
+
+    Raises AdminOnly, InvalidInput; a revoked token stays as it is.
+    """
+    if not actor.is_staff:
+        raise AdminOnly()
+    fresh = ApiToken.objects.select_related("user").get(pk=token.pk)
+    new = {name: values.get(name, getattr(fresh, name)) for name in _CHANGEABLE}
+    expires_at = new["expires_at"]
+    check_token_limits(
+        fresh.user,
+        name=new["name"],
+        scopes=new["scopes"],
+        allowed_ips=new["allowed_ips"],
+        expires_at=None if expires_at == fresh.expires_at else expires_at,
+    )
+    if not ApiToken.objects.filter(pk=fresh.pk, revoked_at=None).update(**new):
+        raise InvalidInput(_("This token is revoked."))
+    for name, value in new.items():
+        setattr(fresh, name, value)
+    return fresh
+
+
+def describe_token_state(token: ApiToken) -> Promise:
+    if token.revoked_at is not None:
+        return _("revoked")
+    if token.expires_at is not None and token.expires_at <= timezone.now():
+        return _("expired")
+    return _("usable")
 
 
 def check_token_limits(

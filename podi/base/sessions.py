@@ -21,6 +21,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token, Un
 
 from podi.base import buckets
 from podi.base.errors import (
+    AdminOnly,
     InvalidCredentials,
     InvalidRefreshToken,
     InvalidToken,
@@ -131,6 +132,13 @@ def close_sessions_of(user: User) -> int:
     return LoginSession.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
 
 
+def end_session(actor: User, session: LoginSession) -> bool:
+    """An operator ends somebody's login. False when it had ended before. Raises AdminOnly."""
+    if not actor.is_staff:
+        raise AdminOnly()
+    return _revoke(session.pk)
+
+
 def is_live(session: LoginSession) -> bool:
     """Not logged out, and the password has not changed since. Needs `session.user`."""
     return session.revoked_at is None and constant_time_compare(
@@ -150,8 +158,8 @@ def sweep_sessions() -> int:
     return LoginSession.objects.filter(expires_at__lt=gone).delete()[0]
 
 
-def _revoke(session_id: str) -> None:
-    LoginSession.objects.filter(pk=session_id, revoked_at=None).update(revoked_at=timezone.now())
+def _revoke(session_id: str) -> bool:
+    return bool(LoginSession.objects.filter(pk=session_id, revoked_at=None).update(revoked_at=timezone.now()))
 
 
 def _read_refresh(text: str) -> Token:
