@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -17,7 +16,6 @@ from django.utils.translation import gettext_lazy
 
 from podi.base import http as outbound
 from podi.base.errors import UrlForbidden
-from podi.base.http.addresses import is_allowed, parse_networks
 from podi.events.errors import CallbackHeadersInvalid, CallbackUrlInvalid
 
 MAX_URL_CHARS = 512
@@ -51,22 +49,14 @@ def _check_url(url: str) -> None:
         raise CallbackUrlInvalid from None
     if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
         raise CallbackUrlInvalid
+    if host == "localhost" or host.endswith(".localhost"):
+        url = f"{parts.scheme}://127.0.0.1/"
     try:
-        outbound.check_url(url)
+        outbound.check_url(url, allowed_networks=settings.FETCH_ALLOWED_NETWORKS)
     except outbound.InvalidUrl:
         raise CallbackUrlInvalid from None
     except outbound.Forbidden:
         raise UrlForbidden from None
-    if not _may_reach("127.0.0.1" if host == "localhost" or host.endswith(".localhost") else host):
-        raise UrlForbidden
-
-
-def _may_reach(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return True  # a name: looked up when it is called
-    return is_allowed(host, parse_networks(settings.FETCH_ALLOWED_NETWORKS))
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:
