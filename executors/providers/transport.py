@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import io
 import json as jsonlib
+import math
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -109,7 +110,8 @@ class Answer:
         """`Retry-After` in seconds from now, given as seconds or as a date; None where absent or unreadable."""
         value = self.headers.get("retry-after", "").strip()
         with suppress(ValueError):
-            return max(0.0, float(value))
+            seconds = float(value)
+            return max(0.0, seconds) if math.isfinite(seconds) else None
         with suppress(ValueError):
             moment = parsedate_to_datetime(value)
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -192,7 +194,7 @@ class _Exchange:
         self.total_s = total_s
         self.silence_s = silence_s
         self.ends_at = time.monotonic() + total_s
-        self.host = urlsplit(self.url).netloc.rpartition("@")[2]
+        self.host = _host_of(self.url)
 
     def send(self, **content: Any) -> requests.Response:
         """Sends and waits for the head of the answer."""
@@ -274,6 +276,13 @@ def error_for(answer: Answer, *, idempotent: bool) -> ProviderError:
         kind = ProviderUnreachable if idempotent else ProviderSilent
         return kind(f"The provider failed (HTTP {status}).", raw=raw)
     return ProviderUnintelligible(f"The provider answered HTTP {status}, which says nothing.", raw=raw)
+
+
+def _host_of(url: str) -> str:
+    """Host and port for messages, without a password that may stand before them."""
+    with suppress(ValueError):
+        return urlsplit(url).netloc.rpartition("@")[2]
+    return ""
 
 
 def _origin_of(url: str) -> str:

@@ -7,6 +7,7 @@ inside the tile, piece by piece: a step among many steps is not seen, the same s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from PIL import Image, ImageChops
@@ -36,18 +37,19 @@ def verdict_of(score: int) -> str:
 
 def vertical_seam(tile: Image.Image, *, shift_px: int = 0) -> Seam:
     """Where two tiles stand side by side, the right one moved down by `shift_px` (half-drop)."""
-    tile = _comparable(tile)
     width, height = tile.size
     right = tile.crop((width - 1, 0, width, height))
     left = ImageChops.offset(tile.crop((0, 0, 1, height)), 0, shift_px)
     pieces = min(PIECES, height)
-    seam = _difference(right, left).resize((1, pieces), Image.Resampling.BOX).tobytes()
-    if width == 1:
-        return _judge(seam, [b"\0"] * pieces)
-    inside = _difference(tile.crop((0, 0, width - 1, height)), tile.crop((1, 0, width, height)))
-    flat = inside.resize((width - 1, pieces), Image.Resampling.BOX).tobytes()
-    rows = [flat[start : start + width - 1] for start in range(0, len(flat), width - 1)]
-    return _judge(seam, rows)
+    cuts = [height * piece // pieces for piece in range(pieces + 1)]
+    # Piece by piece, also so that a large tile is never held several times over.
+    spans = list(pairwise(cuts))
+    seam = [_steps(right.crop((0, top, 1, end)), left.crop((0, top, 1, end)))[0] for top, end in spans]
+    inside = [
+        _steps(tile.crop((0, top, width - 1, end)), tile.crop((1, top, width, end))) if width > 1 else b"\0"
+        for top, end in spans
+    ]
+    return _judge(seam, inside)
 
 
 def horizontal_seam(tile: Image.Image, *, shift_px: int = 0) -> Seam:
@@ -55,7 +57,7 @@ def horizontal_seam(tile: Image.Image, *, shift_px: int = 0) -> Seam:
     return vertical_seam(tile.transpose(Image.Transpose.TRANSPOSE), shift_px=shift_px)
 
 
-def _judge(seam: bytes, inside: list[bytes]) -> Seam:
+def _judge(seam: list[int], inside: list[bytes]) -> Seam:
     excess = max(step - _high(row) for step, row in zip(seam, inside, strict=True))
     return Seam(
         score=max(0, min(100, round(excess / FULLY_VISIBLE_STEP * 100))),
@@ -75,9 +77,9 @@ def _comparable(tile: Image.Image) -> Image.Image:
     return Image.merge("RGBA", weighted.split())  # the same four channels under a mode that ImageChops takes
 
 
-def _difference(one: Image.Image, other: Image.Image) -> Image.Image:
-    """The largest difference of any channel, as L."""
-    first, *others = ImageChops.difference(one, other).split()
+def _steps(one: Image.Image, other: Image.Image) -> bytes:
+    """For each column the mean, over its rows, of the largest difference of any channel."""
+    first, *others = ImageChops.difference(_comparable(one), _comparable(other)).split()
     for band in others:
         first = ImageChops.lighter(first, band)
-    return first
+    return first.resize((first.width, 1), Image.Resampling.BOX).tobytes()
