@@ -93,17 +93,19 @@ class _Ringer(threading.Thread):
         self.rung = threading.Event()
 
     def run(self) -> None:
-        asyncio.run(self._ring_forever())
+        # Waiting here, not in a thread of the loop's pool: Python joins those at exit, and the process would never end.
+        with asyncio.Runner() as runner:
+            while True:
+                self.rung.wait()
+                self.rung.clear()
+                runner.run(self._ring_once())
 
-    async def _ring_forever(self) -> None:
-        while True:
-            await asyncio.to_thread(self.rung.wait)
-            self.rung.clear()
-            try:
-                await asyncio.wait_for(get_channel_layer().group_send(GROUP, MESSAGE), SEND_TIMEOUT_S)
-            except Exception as problem:  # noqa: BLE001 - a lost hint costs a second, never a thread
-                logger.warning("The channel layer did not take a hint: %s", problem)
-                await asyncio.sleep(1)
+    async def _ring_once(self) -> None:
+        try:
+            await asyncio.wait_for(get_channel_layer().group_send(GROUP, MESSAGE), SEND_TIMEOUT_S)
+        except Exception as problem:  # noqa: BLE001 - a lost hint costs a second, never a thread
+            logger.warning("The channel layer did not take a hint: %s", problem)
+            await asyncio.sleep(1)
 
 
 _ringer_lock = threading.Lock()
