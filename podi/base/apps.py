@@ -6,7 +6,7 @@ class BaseConfig(AppConfig):
     name = "podi.base"
     label = "base"
     verbose_name = _("Accounts and access")
-    duties = ("podi.base.heartbeats.HeartbeatDuty",)
+    duties = ("podi.base.heartbeats.HeartbeatDuty", "podi.base.jobs.SweepDuty")
 
     def ready(self) -> None:
         from podi.base import checks  # noqa: F401  # registers itself

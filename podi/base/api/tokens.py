@@ -68,7 +68,7 @@ class TokenPage(serializers.Serializer[Any]):
     items = TokenRow(many=True)
 
 
-class DeletedAnswer(serializers.Serializer[Any]):
+class ApiTokenDeleted(serializers.Serializer[Any]):
     status = serializers.CharField(default="deleted")
 
 
@@ -101,7 +101,7 @@ class ApiTokensView(APIView):
 class ApiTokenView(APIView):
     permission_classes = [IsOperator]
 
-    @extend_schema(tags=["admin"], responses={200: DeletedAnswer, **_REFUSALS})
+    @extend_schema(tags=["admin"], responses={200: ApiTokenDeleted, **_REFUSALS})
     def delete(self, request: Request, token_id: str) -> Response:
         services.revoke_token(caller(request)[0], _find(token_id))
         return Response({"status": "deleted"})
