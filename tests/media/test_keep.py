@@ -135,7 +135,7 @@ def nothing_is_left(folder: Path) -> bool:
         (b"", "image/png"),
         (b"<html>502 Bad Gateway</html>", "image/png"),
         (b"oops", "video/mp4"),
-        (pictures.make("PNG", (200, 150))[:2000], "image/png"),
+        (pictures.make("PNG", (200, 150))[:900], "image/png"),
         (pictures.make("JPEG", (200, 150))[:3000], ""),
     ],
 )
