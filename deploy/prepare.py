@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import CommandError
 from django.db.utils import OperationalError
+
+from podi.base.errors import PodiError
 
 
 def prepare(*, demo: bool) -> None:
@@ -19,9 +23,11 @@ def prepare(*, demo: bool) -> None:
     from django.conf import settings
     from django.core.management import call_command
 
-    call_command("check", verbosity=0)
+    call_command("check", stdout=io.StringIO())  # warnings still go to the terminal
     call_command("migrate", interactive=False, verbosity=0)
     call_command("load_catalog")
+    if settings.EXECUTOR_CONFIG_PATH:
+        call_command("load_executors")
     call_command("ensure_operator")
     if demo:
         call_command("load_demo")
@@ -35,6 +41,10 @@ def main() -> None:
         prepare(demo="--demo" in sys.argv[1:])
     except ImproperlyConfigured as error:
         sys.exit(f"PODI cannot start: {error}")
+    except CommandError as error:
+        sys.exit(f"PODI cannot start: {error}")
+    except PodiError as error:
+        sys.exit(f"PODI cannot start: {error} {'; '.join(f'{name}: {text}' for name, text in error.fields.items())}")
     except OperationalError as error:
         sys.exit(f"PODI cannot reach its database (DATABASE_URL): {error}")
 

@@ -2,17 +2,18 @@
 
 from django.contrib import admin
 from django.urls import include, path, re_path
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularRedocView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
 
 from podi import health
 from podi.base.api import envelope
+from podi.openapi import OpenApiView
 
-_open = {"permission_classes": [], "authentication_classes": []}
+_open: dict[str, list[type]] = {"permission_classes": [], "authentication_classes": []}
 
 urlpatterns = [
     path("health", health.health),
     path("ready", health.ready),
-    path("openapi.json", SpectacularJSONAPIView.as_view(**_open), name="openapi"),
+    path("openapi.json", OpenApiView.as_view(**_open), name="openapi"),
     path("docs", SpectacularSwaggerView.as_view(url_name="openapi", **_open), name="docs"),
     path("redoc", SpectacularRedocView.as_view(url_name="openapi", **_open), name="redoc"),
     path("admin/", admin.site.urls),
