@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -69,8 +70,14 @@ class Executor(Stamped):
     base_url = models.CharField(_("address"), max_length=512, blank=True, default="")
     status = models.CharField(_("status"), max_length=32, choices=Status.choices, default=Status.INACTIVE)
     weight = models.IntegerField(_("weight"), default=1)
-    max_concurrency = models.PositiveIntegerField(_("runs at once"), default=1)
-    queue_limit = models.PositiveIntegerField(_("queue limit"), null=True, blank=True)
+    max_concurrency = models.PositiveIntegerField(_("runs at once"), default=1, validators=[MinValueValidator(1)])
+    queue_limit = models.PositiveIntegerField(
+        _("queue limit"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("How many tasks may wait and run there. Empty means the default."),
+    )
     config = models.JSONField(_("settings"), default=dict, blank=True)
     secrets = EncryptedJSONField(_("secrets"), default=dict, blank=True)
     is_draining = models.BooleanField(_("draining"), default=False)

@@ -127,7 +127,7 @@ def _apply(executor: Executor, values: ExecutorChanges) -> list[str]:
     fields: dict[str, Any] = {name: value for name, value in values.items() if name != "api_key_ids"}
     cls = provider_class(fields.get("type", executor.type))
     if "base_url" in fields:
-        fields["base_url"] = (fields["base_url"] or "").strip().rstrip("/")
+        fields["base_url"] = str(fields["base_url"] or "").strip().rstrip("/")
     if "config" in fields:
         plain, given = parameters.split(fields["config"] or {}, cls)
         fields["config"] = plain
@@ -140,10 +140,6 @@ def _apply(executor: Executor, values: ExecutorChanges) -> list[str]:
         secrets=executor.secrets,
         is_active=executor.status == Status.ACTIVE,
     )
-    if executor.max_concurrency < 1:
-        problems["max_concurrency"] = _("At least 1.")
-    if executor.queue_limit is not None and executor.queue_limit < 1:
-        problems["queue_limit"] = _("At least 1, or nothing for the default.")
     if problems:
         raise InvalidInput(fields=problems)
     return changed
