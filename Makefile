@@ -44,7 +44,7 @@ bench: install   ## measure PODI against a provider that answers at once
 	@DEBUG=1 PODI_DATA_DIR=$(CURDIR)/var/bench $(BIN)/python manage.py bench $(ARGS)
 
 openapi: install-dev  ## write docs/openapi.json
-	$(CHECKED) $(BIN)/python manage.py spectacular --format openapi-json --file docs/openapi.json
+	$(CHECKED) $(BIN)/python manage.py spectacular --lang en --format openapi-json --file docs/openapi.json
 
 messages: install-dev  ## collect texts for translation and compile them
 	cd podi && $(CHECKED) ../$(BIN)/python ../manage.py makemessages -l zh_Hans --no-location
