@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 from django import forms
+from django.contrib.admin import AdminSite
 from django.contrib.messages import get_messages
 from django.test import Client
 
+from executors.models import ApiKey
 from podi.base import services, sessions
-from podi.base.admin import BoundedPaginator, WriteOnlyField
+from podi.base.admin import BoundedPaginator, ServiceAdmin, WriteOnlyField
 from podi.base.admin.bases import COUNTED_ROWS
 from podi.base.models import ApiToken, LoginSession, User
 
@@ -220,6 +222,21 @@ def test_a_write_only_field_never_renders_and_blank_keeps() -> None:
     assert new.cleaned_data["key"] == "another-secret"
     assert "another-secret" not in new.as_p()
     assert "key" in SecretForm({"key": ""}).errors
+
+
+def test_an_encrypted_field_is_write_only_in_every_service_admin(operator: User, rf: Any) -> None:
+    class KeyAdmin(ServiceAdmin):
+        fields = ("name", "key")
+
+    request = rf.get("/")
+    request.user = operator
+    form_class = KeyAdmin(ApiKey, AdminSite()).get_form(request)
+    page = form_class(instance=ApiKey(name="shown", key="invented-secret")).as_p()
+    assert "shown" in page
+    assert "invented-secret" not in page
+    form = form_class({"name": "renamed", "key": ""}, instance=ApiKey(name="shown", key="invented-secret"))
+    assert form.is_valid(), form.errors
+    assert form.save(commit=False).key == "invented-secret"
 
 
 def test_R30_a_very_large_list_is_not_counted_to_its_end(django_assert_num_queries: Any) -> None:

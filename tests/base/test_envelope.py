@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from asgiref.testing import ApplicationCommunicator
+from django.core.asgi import get_asgi_application
 from django.test import Client
 from django.utils import translation
 
@@ -142,6 +144,29 @@ def test_a_huge_body_is_refused_as_413(client: Client, settings: Any) -> None:
     assert (response.status_code, response.json()["detail"]) == (413, "PAYLOAD_TOO_LARGE")
     assert response.json()["limitBytes"] == 1000
     assert send(client, "/t/echo", json.dumps({"a": "x" * 900})).status_code == 200
+
+
+@pytest.mark.parametrize(("path", "expected"), [("/t/echo", 200), ("/t/shape", 422)])
+async def test_a_chunked_body_without_a_length_is_read(path: str, expected: int) -> None:
+    """Some clients send `Transfer-Encoding: chunked`; their fields must not look missing."""
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": path,
+        "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
+    }
+    call = ApplicationCommunicator(get_asgi_application(), scope)
+    await call.send_input({"type": "http.request", "body": b'{"name"', "more_body": True})
+    await call.send_input({"type": "http.request", "body": b': "ann"}'})
+    start = await call.receive_output()
+    body = json.loads((await call.receive_output())["body"])
+    assert start["status"] == expected
+    if expected == 200:
+        assert body == {"got": {"name": "ann"}}
+    else:
+        assert list(body["fields"]) == ["points"]
 
 
 @pytest.mark.parametrize(

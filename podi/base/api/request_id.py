@@ -1,9 +1,11 @@
-"""Every request has an id: the caller's X-Request-ID when it is harmless text, else a new one; it is sent back."""
+"""What every request gets first: an id, which is sent back, and the length of a body that came in chunks."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from os import SEEK_END
+from tempfile import SpooledTemporaryFile
 from typing import Any, Final
 
 from asgiref.sync import iscoroutinefunction
@@ -28,6 +30,14 @@ def read_request_id(request: Any) -> str:
     return found
 
 
+def note_length(request: HttpRequest) -> None:
+    """A chunked body states no length, and DRF takes that for no body. Under ASGI it lies here whole, so measure it."""
+    stream = getattr(request, "_stream", None)
+    if isinstance(stream, SpooledTemporaryFile) and "CONTENT_LENGTH" not in request.META:
+        request.META["CONTENT_LENGTH"] = str(stream.seek(0, SEEK_END) or stream.tell())
+        stream.seek(0)
+
+
 @sync_and_async_middleware
 def request_id_middleware(get_response: Handler) -> Handler:
     if iscoroutinefunction(get_response):
@@ -35,6 +45,7 @@ def request_id_middleware(get_response: Handler) -> Handler:
 
         async def answer_async(request: HttpRequest) -> HttpResponseBase:
             request_id = read_request_id(request)
+            note_length(request)
             response = await handler(request)
             response.headers[HEADER] = request_id
             return response
@@ -43,6 +54,7 @@ def request_id_middleware(get_response: Handler) -> Handler:
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         request_id = read_request_id(request)
+        note_length(request)
         response: HttpResponseBase = get_response(request)
         response.headers[HEADER] = request_id
         return response
