@@ -226,6 +226,7 @@ WALLET_SIGNUP_POINTS = env.integer("WALLET_SIGNUP_POINTS", default=500, minimum=
 WALLET_HOLD_TTL_S = env.integer("WALLET_HOLD_TTL_S", default=86400, minimum=60)
 WALLET_POINTS_PER_IMAGE = env.integer("WALLET_POINTS_PER_IMAGE", default=5, minimum=0)
 WALLET_POINTS_QUOTE = ""
+WALLET_AUDIT_HOUR = env.integer("WALLET_AUDIT_HOUR", default=3, minimum=0, maximum=23)
 
 # How tasks run (seconds unless the name says otherwise).
 TASK_DEADLINE_S = env.integer("TASK_DEADLINE_S", default=3600)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from podi.events import services as events
-from wallet.models import Account, Hold, Transfer
+from wallet.models import Account, AuditRun, Hold, Transfer
 from wallet.results import AuditReport, Difference
 
 OVERDUE = timedelta(hours=1)
@@ -20,26 +20,68 @@ OVERDUE = timedelta(hours=1)
 MAX_AGE = timedelta(days=30)
 """A hold without expiry that is open after this has lost its task."""
 SHOWN_PER_CHECK = 100
+TAKE_OVER = timedelta(hours=1)
 
 
 def audit(*, now: datetime | None = None) -> AuditReport:
-    """Compare accounts, holds and transfers; a difference is also recorded as the operators' alert `wallet.audit`."""
-    moment = now or timezone.now()
+    """Compare accounts, holds and transfers, and keep the report as an AuditRun.
+
+    A difference is also recorded as the operators' alert `wallet.audit`.
+    """
+    run = AuditRun.objects.create(started_at=now or timezone.now())
+    return _fill(run)
+
+
+def audit_day(day: date, *, now: datetime) -> AuditReport | None:
+    """The nightly audit, once per day however many processes ask; None when it is done or under way elsewhere.
+
+    A run that was not finished within an hour belonged to a process that died; the next caller takes it over.
+    """
+    run, is_new = AuditRun.objects.get_or_create(day=day, defaults={"started_at": now})
+    if not is_new:
+        abandoned = AuditRun.objects.filter(pk=run.pk, finished_at=None, started_at__lt=now - TAKE_OVER)
+        if not abandoned.update(started_at=now):
+            return None
+        run.started_at = now
+    return _fill(run)
+
+
+def _fill(run: AuditRun) -> AuditReport:
+    report = _compare(run.started_at)
+    shown = [
+        {"check": item.check, "subjectId": item.subject_id, "expected": item.expected, "found": item.found}
+        for item in report.differences
+    ]
+    with transaction.atomic():
+        AuditRun.objects.filter(pk=run.pk).update(
+            finished_at=timezone.now(),
+            accounts=report.accounts,
+            open_holds=report.open_holds,
+            transfers=report.transfers,
+            difference_count=len(shown),
+            differences=shown,
+        )
+        if shown:
+            payload = {"severity": "critical", "auditId": run.pk, "differences": len(shown), "first": shown[:20]}
+            events.record(
+                events.Fact(topic="wallet.audit", subject=("audit", str(run.pk)), owner_id=None, payload=payload)
+            )
+    return report
+
+
+def _compare(moment: datetime) -> AuditReport:
     total = _sum_of_all_accounts()
     differences = [
         *([Difference(check="sum of all accounts", subject_id="", expected="0", found=str(total))] if total else []),
         *(difference for check in CHECKS for difference in check(moment)),
     ]
-    report = AuditReport(
+    return AuditReport(
         accounts=Account.objects.count(),
         open_holds=Hold.objects.filter(state=Hold.State.HELD).count(),
         transfers=Transfer.objects.count(),
         total=total,
         differences=tuple(differences),
     )
-    if not report.is_clean:
-        _alert(report)
-    return report
 
 
 def _sum(rows: QuerySet[Any], by: str) -> Coalesce:
@@ -125,19 +167,3 @@ CHECKS: tuple[Callable[[datetime], Iterator[Difference]], ...] = (
     _refunds,
     _orphan_holds,
 )
-
-
-def _alert(report: AuditReport) -> None:
-    shown = [
-        {"check": item.check, "subjectId": item.subject_id, "expected": item.expected, "found": item.found}
-        for item in report.differences[:20]
-    ]
-    with transaction.atomic():
-        events.record(
-            events.Fact(
-                topic="wallet.audit",
-                subject=("wallet", "audit"),
-                owner_id=None,
-                payload={"severity": "critical", "differences": len(report.differences), "first": shown},
-            )
-        )

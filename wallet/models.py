@@ -216,3 +216,25 @@ class Transfer(models.Model):
     def signed_points(self) -> int:
         """As the customer's statement shows it: what came is positive, what went is negative."""
         return self.points if self.account_id == self.target_id else -self.points
+
+
+class AuditRun(models.Model):
+    """One audit and what it found. A row per day is also the claim by which only one process runs the nightly one."""
+
+    day = models.DateField(_("nightly audit of"), null=True, blank=True, unique=True)
+    started_at = models.DateTimeField(_("started at"))
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
+    accounts = models.PositiveIntegerField(_("accounts"), default=0)
+    open_holds = models.PositiveIntegerField(_("open holds"), default=0)
+    transfers = models.PositiveBigIntegerField(_("transfers"), default=0)
+    difference_count = models.PositiveIntegerField(_("differences"), default=0)
+    differences = models.JSONField(_("what differs"), default=list, blank=True)
+
+    class Meta:
+        db_table = "wallet_audits"
+        verbose_name = _("audit")
+        verbose_name_plural = _("audits")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.started_at:%Y-%m-%d %H:%M}"

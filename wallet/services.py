@@ -12,7 +12,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from wallet.audit import audit
+from wallet.audit import audit, audit_day
 from wallet.errors import (
     WalletBroken,
     WalletHoldConflict,
@@ -42,6 +42,7 @@ __all__ = [
     "Statement",
     "Statistics",
     "audit",
+    "audit_day",
     "balance",
     "confirm",
     "ensure_account",

@@ -40,16 +40,6 @@ def at_once(calls: list[Callable[[], Any]]) -> list[Any]:
         return list(pool.map(run, calls))
 
 
-@pytest.fixture
-def owner() -> User:
-    return User.objects.create(username="anna")
-
-
-@pytest.fixture
-def operator() -> User:
-    return User.objects.create(username="olga", is_staff=True)
-
-
 def test_R26_64_parallel_clients_of_one_account_never_spend_a_point_twice(owner: User) -> None:
     """R26: 64 clients want 20 points each of 500; exactly 25 get them."""
     answers = at_once([lambda n=n: open_hold(owner, key=f"task:{n}", points=20) for n in range(CLIENTS)])

@@ -29,16 +29,6 @@ from wallet.models import Account, Hold, Transfer
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def owner() -> User:
-    return User.objects.create(username="anna")
-
-
-@pytest.fixture
-def operator() -> User:
-    return User.objects.create(username="olga", is_staff=True)
-
-
 def figures(owner: User) -> tuple[int, int]:
     now = wallet.balance(owner.pk)
     return now.available, now.held
