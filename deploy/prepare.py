@@ -30,7 +30,10 @@ def prepare(*, demo: bool) -> None:
         call_command("load_executors")
     call_command("ensure_operator")
     if demo:
-        call_command("load_demo")
+        from deploy.demo import load_demo
+        from podi.base.models import User
+
+        load_demo(User.objects.get(username=settings.ADMIN_USERNAME))
     if not settings.DEBUG:
         Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
         call_command("collectstatic", interactive=False, verbosity=0)

@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--demo", action="store_true", help="with a simulated ComfyUI node and example data")
     options = parser.parse_args()
     os.chdir(BASE_DIR)
-    ensure_installed()
+    ensure_installed(dev=options.demo)  # the simulated node is one of the tests'
     if Path(sys.prefix).resolve() != VENV_DIR.resolve():
         os.execv(VENV_PYTHON, [str(VENV_PYTHON), "-m", "deploy.run", *sys.argv[1:]])
     _run(demo=options.demo)
