@@ -19,17 +19,17 @@ def files_folder(settings: Settings, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def owner(db: None) -> User:
-    return User.objects.create_user("ann", password="invented-password")
+    return User.objects.create_user("ann")
 
 
 @pytest.fixture
 def stranger(db: None) -> User:
-    return User.objects.create_user("bob", password="invented-password")
+    return User.objects.create_user("bob")
 
 
 @pytest.fixture
 def operator(db: None) -> User:
-    return User.objects.create_superuser("op", password="invented-password")
+    return User.objects.create_superuser("op")
 
 
 @pytest.fixture
