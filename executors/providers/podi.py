@@ -46,7 +46,7 @@ class PodiProvider(Provider):
             label="Largest picture (pixels)",
             type="number",
             default=DEFAULT_MAX_PIXELS,
-            help="Width times height, of inputs and of results. About twelve bytes of memory are used for each pixel.",
+            help="Width times height, of inputs and of results. A job takes up to about 24 bytes of memory a pixel.",
         ),
         Parameter(
             name="cmyk_profile",

@@ -6,7 +6,7 @@ from collections import Counter
 
 from PIL import Image, ImageChops, ImageFilter
 
-from executors.providers.imaging.modes import pixel_of, to_rgba
+from executors.providers.imaging.modes import distance_to, pixel_of, to_rgba
 from executors.providers.imaging.parameters import Colour, Parameters, parse_colour
 from executors.providers.imaging.picture import Limits, Picture, Result, encode
 from executors.providers.imaging.problems import ImageProblem, invalid
@@ -94,10 +94,6 @@ def _coarse(colour: Colour) -> tuple[int, ...]:
 
 def _similar(image: Image.Image, colour: Colour, tolerance: int) -> Image.Image:
     """Mode 1: set where every channel is within the tolerance, and where the picture is transparent already."""
-    near = None
-    for band, level in zip(image.split()[:3], colour, strict=True):
-        here = band.point([255 if abs(value - level) <= tolerance else 0 for value in range(256)])
-        near = here if near is None else ImageChops.darker(near, here)
-    assert near is not None
+    near = distance_to(image, colour).point([255] * (tolerance + 1) + [0] * (255 - tolerance))
     clear = image.getchannel("A").point([255] + [0] * 255)
     return ImageChops.lighter(near, clear).convert("1", dither=Image.Dither.NONE)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from PIL import Image, ImageChops
+from PIL import Image
 
 from executors.providers.imaging.lengths import round_down, to_px
-from executors.providers.imaging.modes import is_opaque, pixel_of, to_rgba
+from executors.providers.imaging.modes import distance_to, is_opaque, pixel_of, to_rgba
 from executors.providers.imaging.parameters import Parameters, parse_colour
 from executors.providers.imaging.picture import Limits, Picture, Result, encode
 from executors.providers.imaging.problems import ImageProblem, invalid
@@ -64,10 +64,7 @@ def _motif_box(image: Image.Image, parameters: Parameters) -> tuple[Box, list[Wa
     colour = corners[0]
     if any(abs(a - b) > tolerance for corner in corners for a, b in zip(corner, colour, strict=True)):
         return whole, [warn("BORDER_NOT_UNIFORM")]
-    first, *others = ImageChops.difference(image, Image.new("RGBA", image.size, colour)).split()
-    for band in others:
-        first = ImageChops.lighter(first, band)
-    return _box_above(first, tolerance), []
+    return _box_above(distance_to(image, colour), tolerance), []
 
 
 def _box_above(levels: Image.Image, tolerance: int) -> Box:

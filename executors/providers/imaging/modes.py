@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from PIL import Image
+from collections.abc import Sequence
+
+from PIL import Image, ImageChops
 
 from executors.providers.imaging.parameters import Colour
 from executors.providers.imaging.picture import Picture
@@ -45,6 +47,16 @@ def pixel_of(image: Image.Image, x: int, y: int) -> tuple[int, int, int, int]:
     """One pixel of an RGBA picture."""
     red, green, blue, alpha = image.crop((x, y, x + 1, y + 1)).tobytes()
     return red, green, blue, alpha
+
+
+def distance_to(image: Image.Image, colour: Sequence[int]) -> Image.Image:
+    """L: how far each pixel is from the colour, by the channel that differs most. One channel at a time, for memory."""
+    distance: Image.Image | None = None
+    for index, level in enumerate(colour):
+        band = image.getchannel(index).point([abs(value - level) for value in range(256)])
+        distance = band if distance is None else ImageChops.lighter(distance, band)
+    assert distance is not None
+    return distance
 
 
 def flatten(image: Image.Image, background: Colour) -> Image.Image:

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from executors.providers.imaging.problems import ImageProblem, too_many_pixels
 from executors.providers.imaging.warnings import Warned
 
-READABLE = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "GIF", "BMP", "AVIF")
+READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "AVIF")
 """Named one by one: Pillow can also read formats that start other programs."""
 
 CONTENT_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "TIFF": "image/tiff"}
@@ -74,7 +74,7 @@ class Result:
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     max_pixels: int = 100_000_000
-    """Of an input and of a result. Work in memory is about twelve bytes a pixel."""
+    """Of an input and of a result. Working memory is up to about 24 bytes a pixel (measured)."""
 
     def check(self, width: int, height: int, *, what: str = "The result") -> None:
         """Before anything of that size is allocated."""
