@@ -167,8 +167,7 @@ class ComfyUISimulator:
     async def _listen(self) -> None:
         pages = Pages(self.folder, self.version, self.definitions, self.worker, self.hub)
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self.faults.middleware, pages.guard])
-        app.add_routes(pages.routes())
-        app.add_routes(self._own_routes())
+        app.add_routes([*self._own_routes(), *pages.routes()])
         self.hub.loop = asyncio.get_running_loop()
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
         await self._runner.setup()

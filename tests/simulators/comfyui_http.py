@@ -69,11 +69,13 @@ class Pages:
         fixed = ("system_stats", "features", "users", "embeddings", "extensions")
         pages += [web.get(f"/{name}", _recorded(self.system[name]["response"]["body"])) for name in fixed]
         prefixed = [web.RouteDef(page.method, f"/api{page.path}", page.handler, page.kwargs) for page in pages]
-        return [*pages, *prefixed]
+        return [*pages, *prefixed, web.get("/", self.get_root), web.get("/{rest:.+}", self.get_nothing)]
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Refuses what a browser would send from another site, as the real server does on a loopback name."""
+        if request.method == "OPTIONS":
+            return web.Response()
         origin = request.headers.get("Origin")
         is_loopback = (request.host.partition(":")[0]) in ("127.0.0.1", "localhost")
         if origin and is_loopback and urlsplit(origin).netloc != request.host:
@@ -81,6 +83,13 @@ class Pages:
         if self.is_new and request.headers.get("Sec-Fetch-Site") == "cross-site":
             return web.Response(status=403)
         return await handler(request)
+
+    async def get_root(self, _request: web.Request) -> web.Response:
+        return web.Response(text="<!doctype html><title>rig</title>\n", content_type="text/html")
+
+    async def get_nothing(self, _request: web.Request) -> web.Response:
+        """Every other GET ends at the folder of static files: 404 there, not 405."""
+        return web.Response(status=404, content_type="application/octet-stream")
 
     async def get_prompt(self, _request: web.Request) -> web.Response:
         return _json({"exec_info": {"queue_remaining": self.worker.remaining()}})
@@ -91,7 +100,8 @@ class Pages:
             number = float(data["number"])
         else:
             number = self.worker.next_number()
-            number = -number if data.get("front") else number
+            if "front" in data and data["front"]:  # noqa: RUF019  # a list is no object, yet no fault here
+                number = -number
         if "prompt" not in data:
             error = {
                 "type": "no_prompt",

@@ -133,7 +133,7 @@ class Validator:
             message = "Bad linked input, must be a length-2 list of [node_id, slot_index]"
             return [_input_error("bad_linked_input", message, name, name, input_config=spec, received_value=link)], True
         origin = link[0]
-        received = self.definitions[prompt[origin]["class_type"]]["output"][link[1]]
+        received = tuple(self.definitions[prompt[origin]["class_type"]]["output"])[link[1]]
         if received != spec[0]:
             details = f"{name}, received_type({received}) mismatch input_type({spec[0]})"
             message = "Return type mismatch between linked nodes"
