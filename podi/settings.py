@@ -17,6 +17,7 @@ DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 DEBUG = env.boolean("DEBUG", default=False)
 SECRET_KEY = env.secret("SECRET_KEY", debug=DEBUG, data_dir=DATA_DIR)
+SECRET_KEY_FALLBACKS = env.items("SECRET_KEY_FALLBACKS")
 JWT_SECRET_KEY = env.secret("JWT_SECRET_KEY", debug=DEBUG, data_dir=DATA_DIR)
 UPLOAD_TOKEN_SECRET = env.secret("UPLOAD_TOKEN_SECRET", debug=DEBUG, data_dir=DATA_DIR)
 FIELD_ENCRYPTION_KEYS = env.items("FIELD_ENCRYPTION_KEYS") or [
