@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
@@ -80,6 +81,28 @@ def processes_using(folder: Path) -> list[str]:
     return found
 
 
+def readme_commands(name: str) -> str:
+    """The shell blocks of the chapter that calls PODI."""
+    chapter = re.split(r"\n## ", (ROOT / name).read_text())[2]
+    return "\n".join(re.findall(r"```sh\n(.*?)```", chapter, re.DOTALL))
+
+
+def test_both_readmes_show_the_same_commands() -> None:
+    assert "invoke" in readme_commands("README.md")
+    assert readme_commands("README.md") == readme_commands("README.zh-CN.md")
+
+
+def run_readme(folder: Path, *, data: Path, port: int) -> str:
+    """Paste the README's commands into a shell, as a reader would, in a folder with a picture and `var`."""
+    folder.mkdir()
+    (folder / "var").symlink_to(data)
+    Image.new("RGB", (48, 32), "teal").save(folder / "picture.png")
+    commands = "set -eu\n" + readme_commands("README.md").replace("localhost:8099", f"localhost:{port}")
+    done = subprocess.run(["bash", "-c", commands], cwd=folder, capture_output=True, text=True, timeout=90)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_R28_the_first_start_ends_in_a_stored_result_and_the_second_changes_nothing(
     start: Callable[..., Podi], tmp_path: Path
 ) -> None:
@@ -93,6 +116,11 @@ def test_R28_the_first_start_ends_in_a_stored_result_and_the_second_changes_noth
     curl = podi.wait_for(r"Try it +(curl .*)", seconds=1)[1]
     pasted = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, timeout=60)
     assert '"status":"succeeded"' in pasted.stdout.replace('": "', '":"'), pasted.stdout + pasted.stderr
+
+    answers = run_readme(tmp_path / "reader", data=tmp_path / "data", port=port)
+    links = re.findall(r'"ossUrl": ?"([^"]+)"', answers)
+    assert answers.count('"status":"succeeded"') == 3, answers  # the invoke, the task, the result inside the task
+    assert {requests.get(link, timeout=10).status_code for link in links} == {200}
 
     deadline = time.monotonic() + 40
     while (ready := requests.get(f"http://127.0.0.1:{port}/ready", timeout=10)).status_code != 200:
