@@ -236,7 +236,11 @@ class Lease(models.Model):
 
 
 class RoutingCursor(models.Model):
-    """Where round robin stands for one set of candidates, the same for every process."""
+    """A counter that all processes share: where round robin stands, and the row at which admissions of a kind queue up.
+
+    On SQLite one transaction writes at a time anyway. On MySQL two inserts of one number would wait for each other and
+    often end in a deadlock; moving this counter first lets one admission of a kind in at a time.
+    """
 
     key = models.CharField(_("key"), primary_key=True, max_length=64)
     position = models.PositiveBigIntegerField(_("position"), default=0)

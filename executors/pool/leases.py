@@ -1,6 +1,8 @@
 """Places in an executor's queue and its running slots. The unique constraints of `Lease` are the caps.
 
-Every function here either changes one row or none, so a death between two of them leaves nothing half done.
+Every function here either changes one row or none, so a death between two of them leaves nothing half done. The caller
+holds the turn of the executor's kind (`wait_for_turn`), so two takers of one number meet only by a mistake; then the
+constraint raises IntegrityError.
 """
 
 from __future__ import annotations
@@ -10,10 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
-from django.db.models import Count, Max
+from django.db.models import Count, F, Max
 
-from executors.models import Executor, Lease
+from executors.models import Executor, Lease, RoutingCursor
 
 _CHUNK = 500
 
@@ -68,13 +69,30 @@ def has_slot(executor: Executor, load: Load) -> bool:
     return load.running < executor.max_concurrency
 
 
+def wait_for_turn(kind: str) -> None:
+    """Be the only one who takes places or slots of this kind, until the transaction ends. One statement."""
+    if not move_cursor(_turn_key(kind)):
+        make_turn(kind)
+        move_cursor(_turn_key(kind))
+
+
+def make_turn(kind: str) -> None:
+    """Prepare the row at which admissions of a kind queue up. Repeating it does no harm."""
+    RoutingCursor.objects.bulk_create([RoutingCursor(pk=_turn_key(kind))], ignore_conflicts=True)
+
+
+def move_cursor(key: str) -> bool:
+    """One step on. False when there is no such cursor yet."""
+    return bool(RoutingCursor.objects.filter(pk=key).update(position=F("position") + 1))
+
+
 def take_place(executor: Executor, holder: str, load: Load, *, is_counted: bool) -> Lease | None:
-    """Insert a lease without a slot. None when somebody else took that number first: read the loads again."""
+    """Insert a lease without a slot. None when there is no number left. Raises IntegrityError."""
     return _insert(executor, holder, load, is_counted=is_counted, slot=None, now=None)
 
 
 def take_both(executor: Executor, holder: str, load: Load, *, is_counted: bool, now: datetime) -> Lease | None:
-    """Insert a lease with a slot, for a holder that has no place yet. None as in `take_place`."""
+    """Insert a lease with a slot, for a holder that has no place yet. As `take_place`."""
     slot = _free_number(executor, "slot", load.top_slot, executor.max_concurrency)
     if slot is None:
         return None
@@ -82,7 +100,10 @@ def take_both(executor: Executor, holder: str, load: Load, *, is_counted: bool, 
 
 
 def take_slot(lease: Lease, executor: Executor, load: Load, *, is_counted: bool, now: datetime) -> Lease | None:
-    """Give this lease a slot on this executor, moving its place there if it lies elsewhere. None as in `take_place`."""
+    """Give this lease a slot on this executor, moving its place there if it lies elsewhere. As `take_place`.
+
+    None also when the lease changed in the meantime.
+    """
     slot = _free_number(executor, "slot", load.top_slot, executor.max_concurrency)
     if slot is None:
         return None
@@ -93,11 +114,7 @@ def take_slot(lease: Lease, executor: Executor, load: Load, *, is_counted: bool,
             return None
         changes |= {"executor_id": executor.pk, "place": place}
     unchanged = Lease.objects.filter(pk=lease.pk, executor_id=lease.executor_id, slot=lease.slot)
-    try:
-        with transaction.atomic():
-            if not unchanged.update(**changes):
-                return None
-    except IntegrityError:
+    if not unchanged.update(**changes):
         return None
     lease.executor, lease.slot, lease.started_at = executor, slot, now
     lease.place = changes.get("place", lease.place)  # type: ignore[assignment]
@@ -145,11 +162,7 @@ def _insert(
     place = _free_place(executor, load, is_counted=is_counted)
     if is_counted and place is None:
         return None
-    try:
-        with transaction.atomic():
-            return Lease.objects.create(executor=executor, holder=holder, place=place, slot=slot, started_at=now)
-    except IntegrityError:
-        return None
+    return Lease.objects.create(executor=executor, holder=holder, place=place, slot=slot, started_at=now)
 
 
 def _free_place(executor: Executor, load: Load, *, is_counted: bool) -> int | None:
@@ -164,6 +177,10 @@ def _free_number(executor: Executor, column: str, top: int, limit: int) -> int |
         return top + 1
     taken = set(Lease.objects.filter(executor=executor, **{f"{column}__isnull": False}).values_list(column, flat=True))
     return next((number for number in range(1, limit + 1) if number not in taken), None)
+
+
+def _turn_key(kind: str) -> str:
+    return f"turn:{kind}"
 
 
 def loads_of(executors: Sequence[Executor], loads: Mapping[str, Load]) -> dict[str, int]:

@@ -11,18 +11,6 @@ from executors.services.api_keys import (
     update_api_key,
 )
 from executors.services.connections import Connection, base_url_of, connect
-from executors.services.dispatch import (
-    QueuePlace,
-    Route,
-    avoid,
-    free,
-    park,
-    position,
-    reserve,
-    route,
-    start,
-    sweep_leases,
-)
 from executors.services.fleet import (
     ExecutorChanges,
     create_executor,
@@ -45,6 +33,8 @@ from executors.services.inspection import (
     read_stats,
     summarise_queues,
 )
+from executors.services.places import QueuePlace, free, park, position, reserve, start, sweep_leases
+from executors.services.routes import Route, avoid, route
 from executors.services.workflows import (
     BindingChanges,
     WorkflowChanges,

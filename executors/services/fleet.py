@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from executors import parameters
 from executors.errors import ApiKeyReferenceInvalid, ExecutorInUse, ExecutorNotFound
 from executors.models import ApiKey, Executor, ExecutorApiKey, Lease, Status
+from executors.pool import leases
 from executors.providers.base import Health
 from executors.registry import provider_class
 from executors.services import changes
@@ -59,6 +60,7 @@ def create_executor(actor: User, values: ExecutorChanges, *, executor_id: str = 
     executor = Executor(pk=executor_id) if executor_id else Executor()
     _apply(executor, values)
     changes.check(executor)
+    leases.make_turn(executor.type)
     with transaction.atomic():
         changes.insert(executor)
         _link_keys(executor, values.get("api_key_ids", ()))

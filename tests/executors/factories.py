@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from executors.models import ApiKey, Executor
+from executors.pool import leases
 from executors.providers.base import Health, Order, Parameter, Phase, Provider, Report
 
 
@@ -58,7 +59,9 @@ def make_executor(pk: str, **changes: Any) -> Executor:
         "base_url": f"http://{pk}.invalid:8079",
         "max_concurrency": 1,
     }
-    return Executor.objects.create(pk=pk, **(values | changes))
+    row = Executor.objects.create(pk=pk, **(values | changes))
+    leases.make_turn(row.type)  # as the service does that creates executors
+    return row
 
 
 def make_key(pk: str, **changes: Any) -> ApiKey:

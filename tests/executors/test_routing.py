@@ -123,7 +123,7 @@ def test_bindings_of_the_highest_priority_that_has_somebody() -> None:
     bind("b", priority=5)
     bind("c", priority=5)
     bind("d", priority=9, enabled=False)
-    assert ids(route(action="act", policy="fixed").candidates) == ["b", "c"]
+    assert set(ids(route(action="act").candidates)) == {"b", "c"}
     Executor.objects.filter(pk__in=["b", "c"]).update(status="inactive")
     assert ids(route(action="act").candidates) == ["a"]
 
@@ -287,15 +287,15 @@ def test_an_unknown_policy_counts_as_auto() -> None:
     assert route(policy="by_moon").policy == "auto"
 
 
-def test_routing_costs_two_queries_admission_and_start_three(django_assert_num_queries: Any) -> None:
+def test_what_routing_admission_and_start_cost(django_assert_num_queries: Any) -> None:
     make_executor("a", queue_limit=100)
     make_executor("b", queue_limit=100)
     need = Need(provider="testnode", allowed_executor_ids=("a", "b"))
     with django_assert_num_queries(2):
         found = executors.route(need)
-    with django_assert_num_queries(4):  # loads, insert, and the savepoint around it
+    with django_assert_num_queries(5):  # turn, loads, insert, and the savepoint around them
         executors.reserve(found, holder="t")
-    with django_assert_num_queries(5):  # own lease, loads, update, and the savepoint around it
+    with django_assert_num_queries(7):  # own lease, loads; then turn, loads, update, and the savepoint around them
         executors.start("t", found)
     with django_assert_num_queries(1):
         executors.park("t")
