@@ -15,18 +15,26 @@ def build_order(task: Task, invocation: Invocation) -> Order:
     """Reads the kept pictures and the graph. Raises Workflow.DoesNotExist never: a missing graph is None, and the
     provider says what that means for it."""
     metadata = dict(task.definition.get("metadata") or {})
-    rows = task.assets.select_related("asset").filter(asset_type=TaskAsset.Type.INPUT).order_by("position")
-    has_files = bool(task.inputs.get("files"))
     return Order(
         task_id=task.id,
         operation=str(metadata.get("action") or task.capability_key),
         params=task.inputs.get("values") or {},
-        files=tuple(_input_file(row) for row in rows) if has_files else (),
+        files=tuple(_input_file(row) for row in _input_rows(task)),
         options=metadata,
         workflow=_workflow(task, invocation, metadata),
         ref=invocation.ref,
         expected_outputs=task.definition.get("expected_outputs"),
     )
+
+
+def _input_rows(task: Task) -> list[TaskAsset]:
+    """The kept pictures in order: from memory right after the task was created, else one query, else none."""
+    if not task.inputs.get("files"):
+        return []
+    kept: list[TaskAsset] | None = getattr(task, "input_rows", None)
+    if kept is None:
+        kept = list(task.assets.select_related("asset").filter(asset_type="input").order_by("position"))
+    return kept
 
 
 def _input_file(row: TaskAsset) -> InputFile:

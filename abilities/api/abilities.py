@@ -97,13 +97,15 @@ class InvokeView(APIView):
             once=once,
             start=prepared.provider.is_quick,
         )
+        log_id = None
         if created.invocation is not None:
             runner.run(created.task, created.invocation)
-        return self._answer(request, created.task, wait_s=answers.wait_s(request, body))
+            log_id = created.invocation.pk
+        return self._answer(request, created.task, wait_s=answers.wait_s(request, body), log_id=log_id)
 
-    def _answer(self, request: Request, task: Task, *, wait_s: float) -> Response:
+    def _answer(self, request: Request, task: Task, *, wait_s: float, log_id: int | None = None) -> Response:
         if task.is_terminal or wait_s <= 0:
-            return answers.invoked(request, task)
+            return answers.invoked(request, task, log_id=log_id)
 
         def render() -> Response:
             task.refresh_from_db()

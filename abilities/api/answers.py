@@ -84,9 +84,9 @@ def dry_run(prepared: services.Prepared) -> dict[str, Any]:
     }
 
 
-def invoked(request: Request, task: Task) -> Response:
+def invoked(request: Request, task: Task, *, log_id: int | None = None) -> Response:
     """The answer of invoke: the result, a hand-over, or the task's failure as an HTTP error."""
-    log_id = services.log_id_of(task)
+    log_id = log_id or services.log_id_of(task)
     if task.state in (Task.State.FAILED, Task.State.CANCELLED):
         raise failure(task, log_id=log_id)
     answer = results.invoke_response(task, log_id=log_id, with_raw=request.user.is_staff)
