@@ -53,8 +53,8 @@ def background_to_transparent(picture: Picture, parameters: Parameters, limits: 
 
 def _colour_of(image: Image.Image, parameters: Parameters) -> tuple[Colour, float | None]:
     """The colour to remove, and for a detected one the share of the edge that has it."""
-    x = parameters.optional_number("pick_x", minimum=0)
-    y = parameters.optional_number("pick_y", minimum=0)
+    x = parameters.optional_number("pick_x", minimum=0, unit="px")
+    y = parameters.optional_number("pick_y", minimum=0, unit="px")
     if x is not None or y is not None:
         if x is None or y is None or x >= image.width or y >= image.height:
             raise invalid("pick_x", "pick_x and pick_y must both be given and lie inside the picture")
