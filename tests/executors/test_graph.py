@@ -176,6 +176,11 @@ def test_a_caller_never_chooses_a_loaders_path() -> None:
         apply(line, {"image": "../../secret.png"})
 
 
+def test_a_callers_list_is_a_value_and_never_a_link() -> None:
+    graph = apply(width_line(value_type="json"), {"width": '["5", 0]'})
+    assert graph["2"]["inputs"]["width"] == {"__value__": ["5", 0]}
+
+
 def test_an_uploaded_picture_goes_into_the_loader() -> None:
     line = {"field": "image_url", "node_id": "1", "input_key": "image", "value_type": "image"}
     graph = apply(line, {"image_url": "https://example.com/ignored.png"})

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any
 
 from executors.providers.base import (
@@ -27,8 +25,7 @@ from executors.providers.base import (
     Report,
     Unsupported,
 )
-from executors.providers.comfyui import graph as graphs
-from executors.providers.comfyui.editor import convert_export, exported_classes
+from executors.providers.comfyui.graph import Graph, node_classes
 from executors.providers.comfyui.inventory import (
     NodeModels,
     QueueStatus,
@@ -39,6 +36,7 @@ from executors.providers.comfyui.inventory import (
 )
 from executors.providers.comfyui.node import Node, Queue
 from executors.providers.comfyui.outputs import OUR_DATA, read_entry
+from executors.providers.comfyui.prompts import Prompt, PromptBuilder
 from executors.providers.comfyui.refusals import (
     as_mapping,
     dropped_outputs,
@@ -51,15 +49,6 @@ from executors.providers.transport import Answer, error_for
 
 CANCEL_WAIT_S = 1.0
 HISTORY_THREADS = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Prompt:
-    """A graph ready to be sent, with what must be remembered about it."""
-
-    graph: graphs.Graph
-    wanted: tuple[str, ...]
-    seed: int | None
 
 
 class ComfyUIProvider(Provider):
@@ -98,7 +87,8 @@ class ComfyUIProvider(Provider):
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint)
         self.node = Node(endpoint)
-        self._definitions: dict[str, Mapping[str, Any]] = {}
+        subfolder = str(endpoint.options.get("upload_subfolder", "podi") or "")
+        self.prompts = PromptBuilder(self.node, upload_subfolder=subfolder)
 
     @property
     def client_id(self) -> str:
@@ -112,7 +102,7 @@ class ComfyUIProvider(Provider):
         """
         if not _is_canonical_uuid(order.ref):
             raise Unsupported("A ComfyUI order needs a lower-case hyphenated UUID as its ref.")
-        prompt = self._build(order)
+        prompt = self.prompts.build(order)
         body = {
             "prompt": prompt.graph,
             "prompt_id": order.ref,
@@ -220,52 +210,7 @@ class ComfyUIProvider(Provider):
         """The node's own words about itself, without its command line. Code COMFYUI_SYSTEM_STATS_ERROR."""
         return read_system_stats(self.node)
 
-    def build_graph(self, workflow: Mapping[str, Any]) -> graphs.Graph:
-        """The stored graph in the form that `/prompt` takes, without anybody's inputs."""
-        kind, nodes = graphs.recognise(as_mapping(workflow.get("definition")))
-        if kind == "prompt":
-            return graphs.copy_graph(nodes)
-        return convert_export(nodes, self._definitions_of(exported_classes(nodes)))
-
-    def _build(self, order: Order) -> _Prompt:
-        workflow = order.workflow or {}
-        graph = self.build_graph(workflow)
-        rules = graphs.read_rules(workflow.get("input_node_map") or ())
-        mapped = graphs.apply_params(graph, rules, order.params)
-        seed = graphs.apply_seed(
-            graph,
-            order.params,
-            random_seed=secrets.randbelow(graphs.MAX_RANDOM_SEED),
-            mapped=mapped,
-            keep_stored=bool(workflow.get("keep_seed") or order.options.get("keep_seed")),
-        )
-        graphs.name_outputs(graph, f"podi/{datetime.now(UTC):%Y-%m-%d}/{order.ref}")
-        self._put_images(graph, rules, order)
-        wanted = tuple(str(node) for node in workflow.get("output_node_ids") or ())
-        return _Prompt(graph=graph, wanted=wanted, seed=seed)
-
-    def _put_images(self, graph: graphs.Graph, rules: Sequence[graphs.InputRule], order: Order) -> None:
-        chosen = []
-        for rule in rules:
-            if not rule.is_image:
-                continue
-            files = order.files_of(*rule.names)[rule.index :]
-            if files:
-                chosen.append((rule, files[0]))
-            elif not rule.is_optional:
-                raise ProviderRejected(
-                    f"{rule.names[0]} needs a picture.",
-                    code="COMFYUI_IMAGE_REQUIRED",
-                    fields={rule.names[0]: "A picture is required."},
-                )
-        uploaded: dict[str, str] = {}
-        subfolder = str(self.endpoint.options.get("upload_subfolder", "podi") or "")
-        for rule, file in chosen:
-            if file.sha256 not in uploaded:
-                uploaded[file.sha256] = self.node.upload_image(file, subfolder=subfolder)
-            graphs.put_image(graph, rule, uploaded[file.sha256])
-
-    def _read_acceptance(self, ref: str, prompt: _Prompt, answer: Answer) -> Report:
+    def _read_acceptance(self, ref: str, prompt: Prompt, answer: Answer) -> Report:
         body = as_mapping(answer.json())
         if not isinstance(body.get("prompt_id"), str):
             raise ProviderUnintelligible("The node did not say which prompt it took.", raw=answer.excerpt)
@@ -287,14 +232,14 @@ class ComfyUIProvider(Provider):
             self.cancel(taken.ref)
         return replace(taken, phase=Phase.FAILED, code=node_error_code(node_errors), message=refusal_of(body).message)
 
-    def _with_all_missing_types(self, refusal: ProviderRejected, graph: graphs.Graph) -> ProviderRejected:
+    def _with_all_missing_types(self, refusal: ProviderRejected, graph: Graph) -> ProviderRejected:
         """A node names only the first type it lacks; ask it for all, so that one message says what to install."""
         raw = as_mapping(refusal.raw)
         if not as_mapping(raw.get("missing")).get("nodes"):
             return refusal
         missing: list[str] = []
         with suppress(ProviderError):
-            missing = [name for name in graphs.node_classes(graph) if self.node.read_definition(name) is None]
+            missing = [name for name in node_classes(graph) if self.node.read_definition(name) is None]
         if not missing:
             return refusal
         return ProviderRejected(
@@ -302,14 +247,6 @@ class ComfyUIProvider(Provider):
             code=refusal.code,
             raw={**raw, "missing": {"nodes": missing}},
         )
-
-    def _definitions_of(self, classes: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
-        for name in classes:
-            if name not in self._definitions:
-                found = self.node.read_definition(name)
-                if found is not None:
-                    self._definitions[name] = found
-        return self._definitions
 
     def _read_ended(self, refs: Sequence[str]) -> dict[str, Report]:
         if len(refs) < 2:

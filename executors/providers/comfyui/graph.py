@@ -182,7 +182,8 @@ def _convert(rule: InputRule, value: Any) -> Any:
     converted = convert_value(rule.names[0], value, value_type)
     if rule.multiple_of and isinstance(converted, int | float):
         return floor_to_multiple(converted, multiple_of=rule.multiple_of)
-    return converted
+    # A bare list in a graph is a link: a caller must not be able to rewire it.
+    return {"__value__": converted} if isinstance(converted, list) else converted
 
 
 def _find_node(graph: Graph, rule: InputRule) -> dict[str, Any]:
