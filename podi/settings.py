@@ -247,6 +247,9 @@ EXECUTOR_CONFIG_PATH = env.text("EXECUTOR_CONFIG_PATH")
 WEBHOOK_SIGNING_KEYS = env.items("WEBHOOK_SIGNING_KEYS") or [SECRET_KEY]
 EVENT_RETENTION_DAYS = env.integer("EVENT_RETENTION_DAYS", default=90, minimum=1)
 STREAM_MAX_PER_USER = env.integer("STREAM_MAX_PER_USER", default=20, minimum=1)
+STREAM_HEARTBEAT_S = env.number("STREAM_HEARTBEAT_S", default=25)
+STREAM_ANSWER_S = env.number("STREAM_ANSWER_S", default=20)
+STREAM_CHECK_S = env.number("STREAM_CHECK_S", default=60)
 
 LOGGING = {
     "version": 1,

@@ -21,11 +21,8 @@ from podi.events.hub import Follower, Item
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_S = 25.0
-CHECK_AGAIN_S = 60.0
 RESUME_GRACE_S = 0.3
 """How long a client that named no lastEventId may still send `resume` before events begin."""
-SEND_TIMEOUT_S = 20.0
 MAX_UNANSWERED_CHARS = 4 * 1024 * 1024
 """Sent at most without a word from the client: the server buffers for one that does not read, this bounds it."""
 PING_EVERY_CHARS = 256 * 1024
@@ -57,6 +54,7 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def connect(self) -> None:
         self.resumed = asyncio.Event()
+        self.heard = asyncio.Event()
         self.message_times: list[float] = []
         self.unanswered_chars = 0
         self.unpinged_chars = 0
@@ -95,6 +93,7 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self.close(code=CLOSE_TOO_BIG if text_data or bytes_data else CLOSE_BAD_MESSAGE)
             return
         self.unanswered_chars = 0
+        self.heard.set()
         try:
             self._check_rate()
             await self._answer(_read_message(text_data))
@@ -162,7 +161,7 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def _send_live(self, follower: Follower, *, cursor: int) -> int:
         """Send what is offered until the follower falls behind; the last sequence sent."""
         while not follower.is_behind:
-            item = await follower.next(timeout_s=HEARTBEAT_S)
+            item = await follower.next(timeout_s=settings.STREAM_HEARTBEAT_S)
             if item is not None and item.sequence > cursor:
                 await self._send_item(item)
                 cursor = item.sequence
@@ -171,11 +170,13 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]
         return cursor
 
     async def _send_item(self, item: Item) -> None:
-        """Raises TimeoutError when this client has not said a word for too long."""
+        """Pauses when the client has not said a word for long; raises TimeoutError when it still does not."""
         self.unanswered_chars += len(item.text)
         self.unpinged_chars += len(item.text)
         if self.unanswered_chars > MAX_UNANSWERED_CHARS:
-            raise TimeoutError
+            self.heard.clear()
+            async with asyncio.timeout(settings.STREAM_ANSWER_S):
+                await self.heard.wait()
         await self._send(item.text)
         if self.unpinged_chars > PING_EVERY_CHARS:
             await self._send_ping()
@@ -185,16 +186,16 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self._send(to_text({"type": "ping", "timestamp": _now()}))
 
     async def _send(self, text: str) -> None:
-        async with asyncio.timeout(SEND_TIMEOUT_S):
+        async with asyncio.timeout(settings.STREAM_ANSWER_S):
             await self.send(text_data=text)
 
     async def _send_hello(self, last_event_id: int) -> None:
         await self._send(to_text({"type": "hello", "lastEventId": last_event_id, "timestamp": _now()}))
 
     async def _keep_checking(self) -> None:
-        """A token that expires or is revoked, and a user who is switched off, end the stream within a minute."""
+        """A token that expires or is revoked, and a user who is switched off, end the stream soon."""
         while self.visitor is not None:
-            await asyncio.sleep(CHECK_AGAIN_S)
+            await asyncio.sleep(settings.STREAM_CHECK_S)
             with contextlib.suppress(RateLimited):
                 await handshake.check_again(self.scope, self.visitor, sees_all=self.sees_all)
 
