@@ -70,7 +70,7 @@ def _install_mysqlclient(pin: str) -> None:
 
 
 def _pip(*arguments: str, quiet: bool = False) -> subprocess.CompletedProcess[str]:
-    command = [str(VENV_PYTHON), "-m", "pip", "--disable-pip-version-check", *arguments, "-q"]
+    command = [str(VENV_PYTHON), "-m", "pip", "--disable-pip-version-check", *arguments, "-qq"]
     if LOCK.exists():
         command += ["-c", str(LOCK)]
     return subprocess.run(command, cwd=BASE_DIR, text=True, capture_output=quiet)
