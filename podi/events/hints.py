@@ -20,6 +20,7 @@ GROUP = "podi.events"
 MESSAGE = {"type": "events.news"}
 SEND_TIMEOUT_S = 2.0
 RELAY_PAUSE_S = 2.0
+RINGER_PAUSE_S = 1.0
 
 
 class Listener:
@@ -54,7 +55,7 @@ def ring() -> None:
     """Tell every stream, here and in other processes, that there is news. Returns at once and never raises."""
     ring_here()
     if layer_crosses_processes():
-        _ringer().rung.set()
+        _ringer().ring()
 
 
 def ring_here() -> None:
@@ -90,22 +91,25 @@ class _Ringer(threading.Thread):
     def __init__(self) -> None:
         super().__init__(name="podi-events-ringer", daemon=True)
         self.pid = os.getpid()
-        self.rung = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """Safe from every thread; returns at once."""
+        self._loop.call_soon_threadsafe(self._rung.set)
 
     def run(self) -> None:
-        # Waiting here, not in a thread of the loop's pool: Python joins those at exit, and the process would never end.
-        with asyncio.Runner() as runner:
-            while True:
-                self.rung.wait()
-                self.rung.clear()
-                runner.run(self._ring_once())
+        self._loop.run_until_complete(self._ring_forever())
 
-    async def _ring_once(self) -> None:
-        try:
-            await asyncio.wait_for(get_channel_layer().group_send(GROUP, MESSAGE), SEND_TIMEOUT_S)
-        except Exception as problem:  # noqa: BLE001 - a lost hint costs a second, never a thread
-            logger.warning("The channel layer did not take a hint: %s", problem)
-            await asyncio.sleep(1)
+    async def _ring_forever(self) -> None:
+        while True:
+            await self._rung.wait()
+            self._rung.clear()
+            try:
+                await asyncio.wait_for(get_channel_layer().group_send(GROUP, MESSAGE), SEND_TIMEOUT_S)
+            except Exception as problem:  # noqa: BLE001 - a lost hint costs a second, never a thread
+                logger.warning("The channel layer did not take a hint: %s", problem)
+                await asyncio.sleep(RINGER_PAUSE_S)
 
 
 _ringer_lock = threading.Lock()
