@@ -211,3 +211,31 @@ class NodeAnswerFailed(PodiError):
     @property
     def detail(self) -> str:
         return self.code_text
+
+
+class ImageToolUnknown(PodiError):
+    code = "PODI_UTILITY_UNSUPPORTED"
+    status = 400
+    fault = "operator"
+    message = _("There is no image tool of this name. Correct `action` in the ability's metadata.")
+
+
+class ImageEmpty(PodiError):
+    code = "IMAGE_EMPTY"
+    status = 400
+    fault = "caller"
+    message = _("Nothing would be left of the image. Lower the tolerance, or choose another colour or way of trimming.")
+
+
+class ColorProfileUnusable(PodiError):
+    code = "COLOR_PROFILE_UNUSABLE"
+    status = 400
+    fault = "caller"
+    message = _("The colour profile inside the image is damaged. Save the image with a sound profile, or with none.")
+
+
+class CmykProfileUnusable(PodiError):
+    code = "CMYK_PROFILE_UNUSABLE"
+    status = 500
+    fault = "operator"
+    message = _("The CMYK profile set for the image tools cannot be used. Correct the path, or leave it empty.")

@@ -24,7 +24,7 @@ from executors.providers.base import (
 )
 from executors.providers.imaging.parameters import Parameters
 from executors.providers.imaging.picture import CONTENT_TYPES, READABLE, SUFFIXES, Limits, Picture, Result
-from executors.providers.imaging.problems import ImageProblem
+from executors.providers.imaging.problems import Code, ImageProblem
 from executors.providers.imaging.tools import TOOLS, Tool
 from executors.providers.imaging.warnings import warn
 
@@ -34,8 +34,7 @@ DEFAULT_MAX_PIXELS = 100_000_000
 class PodiProvider(Provider):
     """`order.operation` names the tool; the one picture comes in `order.files`.
 
-    Rejects with IMAGE_REQUIRED, IMAGE_INVALID, IMAGE_TOO_MANY_PIXELS, IMAGE_TOO_LARGE, IMAGE_EMPTY, INVALID_INPUT (with
-    the field), COLOR_PROFILE_UNUSABLE, CMYK_PROFILE_UNUSABLE and PODI_UTILITY_UNSUPPORTED.
+    Rejects with the codes of `imaging.problems.Code`; INVALID_INPUT names the field.
     """
 
     kind = "podi"
@@ -63,7 +62,7 @@ class PodiProvider(Provider):
         tool = TOOLS.get(order.operation)
         if tool is None:
             raise ProviderRejected(
-                f"There is no image tool named {order.operation!r}.", code="PODI_UTILITY_UNSUPPORTED"
+                f"There is no image tool named {order.operation!r}.", code=Code.PODI_UTILITY_UNSUPPORTED.value
             )
         source = _only_picture(order)
         started = time.perf_counter()
@@ -72,7 +71,7 @@ class PodiProvider(Provider):
                 picture, result = tool.run(stream, source.size_bytes, self._parameters_of(order), self._limits)
         except ImageProblem as problem:
             fields = {problem.field: problem.message} if problem.field else None
-            rejection = ProviderRejected(problem.message, code=problem.code, fields=fields)
+            rejection = ProviderRejected(problem.message, code=problem.code.value, fields=fields)
         else:
             return _report(tool, source, picture, result, seconds=time.perf_counter() - started)
         raise rejection
@@ -108,10 +107,12 @@ class PodiProvider(Provider):
 def _only_picture(order: Order) -> InputFile:
     files = order.files_of("image_url") or order.files
     if not files:
-        raise ProviderRejected("Send a picture.", code="IMAGE_REQUIRED", fields={"image_url": "Send a picture."})
+        raise ProviderRejected(
+            "Send a picture.", code=Code.IMAGE_REQUIRED.value, fields={"image_url": "Send a picture."}
+        )
     if len(files) > 1:
         message = f"This tool takes one picture, {len(files)} were given."
-        raise ProviderRejected(message, code="INVALID_INPUT", fields={"image_url": message})
+        raise ProviderRejected(message, code=Code.INVALID_INPUT.value, fields={"image_url": message})
     return files[0]
 
 

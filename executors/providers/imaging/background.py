@@ -9,7 +9,7 @@ from PIL import Image, ImageChops, ImageFilter
 from executors.providers.imaging.modes import distance_to, pixel_of, to_rgba
 from executors.providers.imaging.parameters import Colour, Parameters, parse_colour
 from executors.providers.imaging.picture import Limits, Picture, Result, encode
-from executors.providers.imaging.problems import ImageProblem, invalid
+from executors.providers.imaging.problems import Code, ImageProblem, invalid
 from executors.providers.imaging.regions import connected_from_edges
 from executors.providers.imaging.warnings import warn
 
@@ -36,7 +36,7 @@ def background_to_transparent(picture: Picture, parameters: Parameters, limits: 
         kept = ImageChops.darker(kept, kept.filter(ImageFilter.GaussianBlur(feather)))
     alpha = ImageChops.multiply(before, kept)
     if alpha.getbbox() is None:
-        raise ImageProblem("IMAGE_EMPTY", "The whole picture has the background's colour. Lower the tolerance.")
+        raise ImageProblem(Code.IMAGE_EMPTY, "The whole picture has the background's colour. Lower the tolerance.")
     removed_px = alpha.histogram()[0] - before.histogram()[0]
     image.putalpha(alpha)
     facts = {"color": "#{:02X}{:02X}{:02X}".format(*colour), "tolerance": tolerance, "mode": mode, "feather": feather}

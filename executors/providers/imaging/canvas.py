@@ -8,7 +8,7 @@ from executors.providers.imaging.lengths import round_down, to_px
 from executors.providers.imaging.modes import distance_to, is_opaque, pixel_of, to_rgba
 from executors.providers.imaging.parameters import Parameters, parse_colour
 from executors.providers.imaging.picture import Limits, Picture, Result, encode
-from executors.providers.imaging.problems import ImageProblem, invalid
+from executors.providers.imaging.problems import Code, ImageProblem, invalid
 from executors.providers.imaging.warnings import Warned, warn
 
 Box = tuple[int, int, int, int]
@@ -70,7 +70,7 @@ def _motif_box(image: Image.Image, parameters: Parameters) -> tuple[Box, list[Wa
 def _box_above(levels: Image.Image, tolerance: int) -> Box:
     box = levels.point([0] * (tolerance + 1) + [255] * (255 - tolerance)).getbbox()
     if box is None:
-        raise ImageProblem("IMAGE_EMPTY", "Nothing is left of the picture after trimming: it is all border.")
+        raise ImageProblem(Code.IMAGE_EMPTY, "Nothing is left of the picture after trimming: it is all border.")
     return box
 
 

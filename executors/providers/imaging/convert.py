@@ -7,7 +7,7 @@ from PIL import Image
 from executors.providers.imaging.modes import flatten, is_opaque, to_plain
 from executors.providers.imaging.parameters import Parameters
 from executors.providers.imaging.picture import Limits, Picture, Result, encode
-from executors.providers.imaging.problems import ImageProblem
+from executors.providers.imaging.problems import Code, ImageProblem
 from executors.providers.imaging.profiles import Converted, describe_profile, read_profile_file, to_cmyk, to_srgb
 from executors.providers.imaging.warnings import Warned, warn
 
@@ -31,7 +31,7 @@ def convert_format(picture: Picture, parameters: Parameters, limits: Limits) -> 
     is_cmyk = wanted == "cmyk" or (wanted == "keep" and image.mode == "CMYK")
     if is_cmyk and format not in CMYK_FORMATS:
         raise ImageProblem(
-            "INVALID_INPUT", f"{format} has no CMYK; choose jpg or tiff, or srgb.", field="output_format"
+            Code.INVALID_INPUT, f"{format} has no CMYK; choose jpg or tiff, or srgb.", field="output_format"
         )
     warnings = _lost(picture, format)
     if (format == "JPEG" or is_cmyk) and image.mode in ("LA", "RGBA"):

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from executors.providers.imaging.problems import ImageProblem, too_many_pixels
+from executors.providers.imaging.problems import Code, ImageProblem, too_many_pixels
 from executors.providers.imaging.warnings import Warned
 
 READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "AVIF")
@@ -102,12 +102,14 @@ def open_picture(stream: BinaryIO, *, size_bytes: int, limits: Limits, upright: 
             bits=_bits_of(image, stream),
         )
     except Image.DecompressionBombError:
-        raise ImageProblem("IMAGE_TOO_MANY_PIXELS", "The picture has too many pixels.") from None
+        raise ImageProblem(Code.IMAGE_TOO_MANY_PIXELS, "The picture has too many pixels.") from None
     except UnidentifiedImageError:
-        raise ImageProblem("IMAGE_INVALID", "This is not a picture of a known format.") from None
+        raise ImageProblem(Code.IMAGE_NOT_READABLE, "This is not a picture of a known format.") from None
     except (OSError, ValueError, SyntaxError, EOFError, struct.error, IndexError) as error:
-        # What Pillow raises for damaged files differs by format; its text names no path, as a stream has none.
-        raise ImageProblem("IMAGE_INVALID", f"The picture is damaged or cut off ({type(error).__name__}).") from None
+        # What Pillow raises for damaged files differs by format.
+        if isinstance(error, EOFError) or "truncated" in str(error).lower():
+            raise ImageProblem(Code.IMAGE_TRUNCATED, "The picture is cut off. Send the complete file.") from None
+        raise ImageProblem(Code.IMAGE_NOT_READABLE, "The picture is damaged.") from None
     return picture
 
 
@@ -117,7 +119,7 @@ def encode(image: Image.Image, *, format: str, dpi: Dpi | None = None, icc: byte
     JPEG is written with full colour resolution (4:4:4). WebP cannot carry dpi.
     """
     if max(image.size) > MAX_SIDE[format]:
-        raise ImageProblem("IMAGE_TOO_LARGE", f"{format} allows at most {MAX_SIDE[format]} pixels a side.")
+        raise ImageProblem(Code.IMAGE_TOO_MANY_PIXELS, f"{format} allows at most {MAX_SIDE[format]} pixels a side.")
     options: dict[str, Any] = {"icc_profile": icc if fits_profile(image.mode, icc) else None}
     if dpi and format != "WEBP":
         options["dpi"] = dpi

@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image, ImageCms
 
 from executors.providers.imaging.picture import Picture, fits_profile
-from executors.providers.imaging.problems import ImageProblem
+from executors.providers.imaging.problems import Code, ImageProblem
 
 _DATE = slice(24, 36)
 _FIXED_DATE = bytes.fromhex("07e4000100010000000000 00".replace(" ", ""))  # 2020-01-01 00:00:00
@@ -50,9 +50,11 @@ def read_profile_file(path: str) -> bytes:
     try:
         icc = Path(path).read_bytes()
     except OSError:
-        raise ImageProblem("CMYK_PROFILE_UNUSABLE", "The CMYK profile set for this executor cannot be read.") from None
+        raise ImageProblem(
+            Code.CMYK_PROFILE_UNUSABLE, "The CMYK profile set for this executor cannot be read."
+        ) from None
     if not fits_profile("CMYK", icc):
-        raise ImageProblem("CMYK_PROFILE_UNUSABLE", "The CMYK profile set for this executor is not a CMYK profile.")
+        raise ImageProblem(Code.CMYK_PROFILE_UNUSABLE, "The CMYK profile set for this executor is not a CMYK profile.")
     return icc
 
 
@@ -95,9 +97,9 @@ def _transform(image: Image.Image, source: bytes, target: bytes, mode: str) -> I
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
     except (ImageCms.PyCMSError, OSError):
-        raise ImageProblem("COLOR_PROFILE_UNUSABLE", "The colour profile of the picture cannot be used.") from None
+        raise ImageProblem(Code.COLOR_PROFILE_UNUSABLE, "The colour profile of the picture cannot be used.") from None
     if made is None:
-        raise ImageProblem("COLOR_PROFILE_UNUSABLE", "The colour profile of the picture cannot be used.")
+        raise ImageProblem(Code.COLOR_PROFILE_UNUSABLE, "The colour profile of the picture cannot be used.")
     return made
 
 

@@ -196,8 +196,8 @@ def test_sixteen_bits_become_eight_and_that_is_said() -> None:
 
 
 def test_a_side_above_the_formats_limit_is_refused() -> None:
-    assert rejected("convert_format", png((17_000, 1), "L"), output_format="webp").code == "IMAGE_TOO_LARGE"
-    assert rejected("convert_format", png((66_000, 1), "L"), output_format="jpg").code == "IMAGE_TOO_LARGE"
+    assert rejected("convert_format", png((17_000, 1), "L"), output_format="webp").code == "IMAGE_TOO_MANY_PIXELS"
+    assert rejected("convert_format", png((66_000, 1), "L"), output_format="jpg").code == "IMAGE_TOO_MANY_PIXELS"
 
 
 @pytest.mark.parametrize(

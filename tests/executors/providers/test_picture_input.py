@@ -10,32 +10,39 @@ import pytest
 from PIL import Image
 
 from executors.providers.base import Endpoint, Order, ProviderRejected
+from executors.providers.imaging.problems import Code
 from executors.providers.imaging.tools import TOOLS
 from executors.providers.podi import PodiProvider
+from podi.base import error_catalogue
 from tests.executors.providers.pictures import input_file, png, sample, save
 from tests.executors.providers.running import rejected, run
 
 ALL = sorted(TOOLS)
 
 
+def test_R23_every_code_of_a_tool_is_in_the_catalogue_of_errors() -> None:
+    assert {str(code) for code in Code} <= {kind.code for kind in error_catalogue.find_errors()}
+
+
 @pytest.mark.parametrize("action", ALL)
 @pytest.mark.parametrize(
-    "data",
+    ("data", "code"),
     [
-        b"",
-        b"not a picture",
-        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 1 1\n",
-        png((64, 64))[:-40],
-        save(sample((64, 64)), "JPEG")[:400],
-        b"\x89PNG\r\n\x1a\n" + bytes(40),
+        (b"", "IMAGE_NOT_READABLE"),
+        (b"not a picture", "IMAGE_NOT_READABLE"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "IMAGE_NOT_READABLE"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 1 1\n", "IMAGE_NOT_READABLE"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "IMAGE_NOT_READABLE"),
+        (png((64, 64))[:-40], "IMAGE_TRUNCATED"),
+        (save(sample((64, 64)), "JPEG")[:-400], "IMAGE_TRUNCATED"),
     ],
-    ids=["empty", "text", "svg", "eps", "cut png", "cut jpeg", "only a signature"],
+    ids=["empty", "text", "svg", "eps", "only a signature", "cut png", "cut jpeg"],
 )
-def test_what_is_no_whole_picture_is_refused(action: str, data: bytes) -> None:
-    assert rejected(action, data).code == "IMAGE_INVALID"
+def test_what_is_no_whole_picture_is_refused(action: str, data: bytes, code: str) -> None:
+    assert rejected(action, data).code == code
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("action", ALL)
 def test_a_bomb_is_refused_by_its_header(action: str) -> None:
     assert rejected(action, bomb(100_000, 100_000)).code == "IMAGE_TOO_MANY_PIXELS"
