@@ -57,6 +57,19 @@ class Statistics:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Overview:
+    """All accounts together: what customers have, and what the house gave out and earned."""
+
+    accounts: int
+    available: int
+    held: int
+    open_holds: int
+    issued: int
+    earned: int
+    days: Sequence[Day]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Statement:
     """One page of an account's transfers, newest first."""
 

@@ -32,12 +32,13 @@ from wallet.ledger import (
 )
 from wallet.models import Account, Hold, Transfer, digest
 from wallet.prices import quote
-from wallet.results import AuditReport, Balance, Settlement, Statement, Statistics
-from wallet.statement import balance, statistics, transactions
+from wallet.results import AuditReport, Balance, Overview, Settlement, Statement, Statistics
+from wallet.statement import balance, overview, statistics, transactions
 
 __all__ = [
     "AuditReport",
     "Balance",
+    "Overview",
     "Settlement",
     "Statement",
     "Statistics",
@@ -51,6 +52,7 @@ __all__ = [
     "find_reference",
     "grant",
     "hold",
+    "overview",
     "quote",
     "refund",
     "release",

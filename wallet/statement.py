@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db.models import Q, Sum
+from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
 from wallet.ledger import ensure_account
-from wallet.models import Account, Transfer, TransferQuerySet
-from wallet.results import Balance, Day, Statement, Statistics
+from wallet.models import Account, Hold, Transfer, TransferQuerySet
+from wallet.results import Balance, Day, Overview, Statement, Statistics
 
 INCOMING = (Transfer.Kind.SIGNUP, Transfer.Kind.GRANT)
 STATISTICS_DAYS = 30
@@ -69,6 +69,23 @@ def statistics(owner_id: str) -> Statistics:
         charged=sums["charged"] or 0,
         refunded=sums["refunded"] or 0,
         days=count_days(Transfer.objects.filter(account=account), days=STATISTICS_DAYS),
+    )
+
+
+def overview() -> Overview:
+    """All accounts together and the last thirty days. What the house has is added up from its transfers."""
+    customers = Account.objects.filter(kind=Account.Kind.CUSTOMER).aggregate(
+        count=Count("pk"), available=Sum("balance"), held=Sum("held")
+    )
+    by_kind = dict(Transfer.objects.order_by().values_list("kind").annotate(sum=Sum("points")))
+    return Overview(
+        accounts=customers["count"],
+        available=customers["available"] or 0,
+        held=customers["held"] or 0,
+        open_holds=Hold.objects.filter(state=Hold.State.HELD).count(),
+        issued=sum(by_kind.get(kind, 0) for kind in INCOMING) - by_kind.get(Transfer.Kind.CORRECTION, 0),
+        earned=by_kind.get(Transfer.Kind.CHARGE, 0) - by_kind.get(Transfer.Kind.REFUND, 0),
+        days=count_days(Transfer.objects.all(), days=STATISTICS_DAYS),
     )
 
 
