@@ -6,7 +6,7 @@ from PIL import Image
 
 from executors.providers.imaging.lengths import round_down, to_px
 from executors.providers.imaging.modes import distance_to, is_opaque, pixel_of, to_rgba
-from executors.providers.imaging.parameters import Parameters, parse_colour
+from executors.providers.imaging.parameters import Colour, Parameters, parse_colour
 from executors.providers.imaging.picture import Limits, Picture, Result, encode
 from executors.providers.imaging.problems import Code, ImageProblem, invalid
 from executors.providers.imaging.warnings import Warned, warn
@@ -28,6 +28,7 @@ def trim_to_canvas(picture: Picture, parameters: Parameters, limits: Limits) -> 
     inner = (width - 2 * margin, height - 2 * margin)
     if min(inner) < 1:
         raise invalid("margin_mm", "leaves no room for the motif")
+    background = _background_of(parameters)
     image, icc = to_rgba(picture)
     box, warnings = _motif_box(image, parameters)
     motif = image.crop(box)
@@ -36,7 +37,7 @@ def trim_to_canvas(picture: Picture, parameters: Parameters, limits: Limits) -> 
         motif = motif.resize(size, Image.Resampling.LANCZOS)
     if scale > 1:
         warnings.append(warn("MOTIF_ENLARGED", scale=round(scale, 2), dpi=round_down(dpi / scale)))
-    sheet = _centred(motif, (width, height), parameters.text("background", default="transparent"))
+    sheet = _centred(motif, (width, height), background)
     facts = {"dpi": dpi, **sides, "margin_mm": margin_mm, "motif_box": list(box), "motif_size": list(size)}
     return Result(
         data=encode(sheet, format="PNG", dpi=(dpi, dpi), icc=icc),
@@ -85,13 +86,19 @@ def _fitted(size: tuple[int, int], inner: tuple[int, int], parameters: Parameter
     return (width, height), scale
 
 
-def _centred(motif: Image.Image, size: tuple[int, int], background: str) -> Image.Image:
+def _background_of(parameters: Parameters) -> Colour | None:
+    """None for a transparent canvas."""
+    text = parameters.text("background", default="transparent")
+    return None if text.lower() == "transparent" else parse_colour("background", text)
+
+
+def _centred(motif: Image.Image, size: tuple[int, int], background: Colour | None) -> Image.Image:
     """A half pixel that is left over goes to the right and the bottom."""
     place = ((size[0] - motif.width) // 2, (size[1] - motif.height) // 2)
-    if background.lower() == "transparent":
+    if background is None:
         sheet = Image.new("RGBA", size, (0, 0, 0, 0))
         sheet.paste(motif, place)
         return sheet
-    sheet = Image.new("RGBA", size, (*parse_colour("background", background), 255))
+    sheet = Image.new("RGBA", size, (*background, 255))
     sheet.alpha_composite(motif, place)
     return sheet.convert("RGB")

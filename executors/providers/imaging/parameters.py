@@ -36,12 +36,12 @@ class Parameters:
         if value is None:
             if default is None:
                 raise invalid(name, "a number is required")
-            return default
+            return _tidy(default)
         number = _parse_number(name, value, unit)
         if not minimum <= number <= maximum:
             limit = f"at least {minimum:g}" if number < minimum else f"at most {maximum:g}"
             raise invalid(name, f"must be {limit}")
-        return number
+        return _tidy(number)
 
     def whole(self, name: str, **limits: Any) -> int:
         """A number without a fraction."""
@@ -95,6 +95,11 @@ def parse_colour(name: str, text: str) -> Colour:
     except ValueError:
         raise invalid(name, "must be a colour such as #FFFFFF") from None
     return found[0], found[1], found[2]
+
+
+def _tidy(number: float) -> float:
+    """300.0 is told as 300, however it was written."""
+    return int(number) if number == int(number) else number
 
 
 def _parse_number(name: str, value: Any, unit: str) -> float:
