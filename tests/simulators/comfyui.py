@@ -204,7 +204,8 @@ class ComfyUISimulator:
             return web.Response()
 
         async def restart(request: web.Request) -> web.Response:
-            threading.Thread(target=self.restart, kwargs=await request.json(), daemon=True).start()
+            # A moment later, so that this answer still gets out.
+            threading.Timer(0.1, self.restart, kwargs=await request.json()).start()
             return web.Response()
 
         async def settings(request: web.Request) -> web.Response:

@@ -27,11 +27,6 @@ import websocket
 from executors.providers.base import Endpoint
 from executors.providers.comfyui.refusals import as_mapping
 
-RECONNECT_FIRST_S = 1.0
-RECONNECT_MAX_S = 30.0
-DEAF_AFTER_S = 3.0
-RENEW_EVERY_S = 60.0
-PING_EVERY_S = 30.0
 _HEARTBEAT_S = 0.5
 _FAILURES = (websocket.WebSocketException, OSError, ValueError)
 
@@ -51,19 +46,41 @@ class Nudge:
     progress: float | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How patient a watcher is, in seconds."""
+
+    reconnect_first_s: float = 1.0
+    reconnect_max_s: float = 30.0
+    """The pause before connecting again doubles from the first to this."""
+    ping_every_s: float = 30.0
+    deaf_after_s: float = 3.0
+    """So far may the progress socket fall behind the bell."""
+    renew_every_s: float = 60.0
+    """So long a progress socket is kept at least: two watchers that share an id must not chase each other."""
+
+
 OnNudge = Callable[[Nudge], None]
+USUAL_PACE = Pace()
 
 
-def watch(endpoint: Endpoint, client_id: str, on_nudge: OnNudge, stop_event: threading.Event) -> None:
+def watch(
+    endpoint: Endpoint,
+    client_id: str,
+    on_nudge: OnNudge,
+    stop_event: threading.Event,
+    *,
+    pace: Pace = USUAL_PACE,
+) -> None:
     """Listens until `stop_event` is set, reconnecting for ever. Blocks; run it in a thread of its own.
 
     `client_id` is `ComfyUIProvider.client_id`; empty means no progress, only the bell. `on_nudge` is called from these
     threads, must be quick and must not raise.
     """
-    bell = _Listener(endpoint, on_nudge, stop_event)
+    bell = _Listener(endpoint, on_nudge, stop_event, pace)
     threads = [threading.Thread(target=bell.run, name=f"comfyui-bell-{endpoint.executor_id}", daemon=True)]
     if client_id:
-        listener = _Listener(endpoint, on_nudge, stop_event, client_id=client_id, bell=bell)
+        listener = _Listener(endpoint, on_nudge, stop_event, pace, client_id=client_id, bell=bell)
         threads.append(
             threading.Thread(target=listener.run, name=f"comfyui-progress-{endpoint.executor_id}", daemon=True)
         )
@@ -92,6 +109,7 @@ class _Listener:
         endpoint: Endpoint,
         on_nudge: OnNudge,
         stop_event: threading.Event,
+        pace: Pace,
         *,
         client_id: str = "",
         bell: _Listener | None = None,
@@ -99,17 +117,18 @@ class _Listener:
         self.endpoint = endpoint
         self.on_nudge = on_nudge
         self.stop_event = stop_event
+        self.pace = pace
         self.client_id = client_id
         self.bell = bell
         self.heard_at = 0.0
         self.connected_at = 0.0
 
     def run(self) -> None:
-        pause_s = RECONNECT_FIRST_S
+        pause_s = self.pace.reconnect_first_s
         while not self.stop_event.is_set():
             try:
                 with self._connect() as socket:
-                    pause_s = RECONNECT_FIRST_S
+                    pause_s = self.pace.reconnect_first_s
                     self._tell("back")
                     self._listen(socket)
             except _FAILURES:
@@ -119,7 +138,7 @@ class _Listener:
                 self.connected_at = 0.0
                 self._tell("lost")
             self.stop_event.wait(pause_s)
-            pause_s = min(RECONNECT_MAX_S, pause_s * 2)
+            pause_s = min(self.pace.reconnect_max_s, pause_s * 2)
 
     @contextmanager
     def _connect(self) -> Iterator[websocket.WebSocket]:
@@ -148,9 +167,9 @@ class _Listener:
                 code, data = socket.recv_data(control_frame=True)
             except websocket.WebSocketTimeoutException:
                 now = time.monotonic()
-                if now - self.heard_at > 2 * PING_EVERY_S:
+                if now - self.heard_at > 2 * self.pace.ping_every_s:
                     return  # not even a pong: the line is dead
-                if now - max(self.heard_at, pinged_at) > PING_EVERY_S:
+                if now - max(self.heard_at, pinged_at) > self.pace.ping_every_s:
                     socket.ping()
                     pinged_at = now
                 continue
@@ -171,9 +190,9 @@ class _Listener:
 
     def _is_deaf(self) -> bool:
         """Whether the bell has heard what this socket should have heard too. Renews at most once a minute."""
-        if self.bell is None or time.monotonic() - self.connected_at < RENEW_EVERY_S:
+        if self.bell is None or time.monotonic() - self.connected_at < self.pace.renew_every_s:
             return False
-        return self.bell.heard_at - self.heard_at > DEAF_AFTER_S
+        return self.bell.heard_at - self.heard_at > self.pace.deaf_after_s
 
     def _tell(self, kind: Literal["changed", "lost", "back"]) -> None:
         if self.bell is None:

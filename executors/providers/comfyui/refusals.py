@@ -12,7 +12,7 @@ from executors.providers.transport import Answer
 SUBMIT_ERROR = "COMFYUI_SUBMIT_ERROR"
 _SHOWN_IDS = 8
 _OLD_MISSING_NODE = re.compile(r"because node (?P<name>.+) does not exist")
-_UNIX_PATH = re.compile(r"(?<![\w:/.])(?:<[A-Z0-9_]+>)?/(?:[^\s'\"/:,;]+/)+[^\s'\",;]*")
+_UNIX_PATH = re.compile(r"(?<![\w:/.])/(?:[^\s'\"/:,;]+/)+[^\s'\",;]*")
 _WINDOWS_PATH = re.compile(r"(?<!\w)[A-Za-z]:\\[^\s'\",;]+|\\\\[^\s'\",;]+")
 _SERVER_TROUBLE = "Server got itself in trouble"
 
