@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.handlers.asgi import ASGIHandler
 from django.test import Client
 from django.utils import timezone
 from django_q.models import OrmQ
 
 from podi import health
+from podi.asgi import application
 from podi.base import heartbeats
 from podi.base.models import Heartbeat
 
@@ -41,7 +41,6 @@ async def test_R29_health_answers_while_every_thread_is_busy() -> None:
     loop = asyncio.get_running_loop()
     busy = [loop.run_in_executor(None, time.sleep, 0.6) for _ in range(80)]  # more than the pool has threads
     begun = time.monotonic()
-    application = health.answer_health_first(ASGIHandler())
     sent = await call(application, "/health")
     assert time.monotonic() - begun < 0.3
     assert sent[0]["status"] == 200
