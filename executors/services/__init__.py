@@ -13,6 +13,7 @@ from executors.services.api_keys import (
 from executors.services.connections import Connection, base_url_of, connect
 from executors.services.fleet import (
     ExecutorChanges,
+    count_leases,
     create_executor,
     delete_executor,
     drain,
@@ -67,6 +68,7 @@ __all__ = [
     "avoid",
     "base_url_of",
     "connect",
+    "count_leases",
     "create_api_key",
     "create_binding",
     "create_executor",

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from executors import parameters
@@ -39,10 +40,15 @@ class ExecutorChanges(TypedDict, total=False):
 
 def list_executors() -> QuerySet[Executor]:
     """All of them with `held` and `running` leases counted; keys prefetched in their order."""
-    return (
-        Executor.objects.annotate(held=Count("leases"), running=Count("leases__slot"))
-        .prefetch_related("executorapikey_set")
-        .order_by("type", "pk")
+    return count_leases(Executor.objects.all()).prefetch_related("executorapikey_set").order_by("type", "pk")
+
+
+def count_leases(rows: QuerySet[Executor]) -> QuerySet[Executor]:
+    """Adds `held` and `running`: how many tasks of ours have a place there, and how many of them run."""
+    own = Lease.objects.filter(executor=OuterRef("pk")).order_by().values("executor")
+    return rows.annotate(
+        held=Coalesce(Subquery(own.annotate(n=Count("pk")).values("n")), 0),
+        running=Coalesce(Subquery(own.annotate(n=Count("slot")).values("n")), 0),
     )
 
 
