@@ -38,7 +38,7 @@ class Event(models.Model):
         verbose_name_plural = _("events")
         ordering = ["-id"]
         indexes = [
-            models.Index(fields=["subject_type", "subject_id", "id"], name="events_subject"),
+            models.Index(fields=["subject_id", "subject_type", "id"], name="events_subject"),
             models.Index(fields=["owner", "sequence"], name="events_owner_sequence"),
             models.Index(fields=["created_at"], name="events_created"),
         ]
