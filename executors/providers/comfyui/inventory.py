@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from executors.providers.base import ProviderError, ProviderUnintelligible
+from executors.providers.base import ProviderError, ProviderRejected, ProviderUnintelligible
 from executors.providers.comfyui.graph import node_classes
 from executors.providers.comfyui.node import Node
 from executors.providers.comfyui.refusals import as_mapping
@@ -80,9 +80,18 @@ def read_models(node: Node, *, include_nodes: bool = False) -> NodeModels:
 
 def read_queue_status(node: Node) -> QueueStatus:
     """The queue in numbers. Codes: COMFYUI_QUEUE_STATUS_ERROR, COMFYUI_QUEUE_STATUS_INVALID."""
-    with coded("COMFYUI_QUEUE_STATUS"):
-        queue = node.read_queue()
-    return QueueStatus(running=len(queue.running), pending=len(queue.pending), raw=queue.raw)
+    try:
+        with coded("COMFYUI_QUEUE_STATUS"):
+            queue = node.read_queue()
+    except ProviderRejected as error:
+        # 404 or 405: something answers there, but it has no queue.
+        return QueueStatus(running=0, pending=0, is_supported=False, message=error.message)
+    # Each item holds a whole graph with somebody's prompts; number and id are all that is told.
+    raw = {
+        key: [item[:2] for item in queue.raw[key] if isinstance(item, list)]
+        for key in ("queue_running", "queue_pending")
+    }
+    return QueueStatus(running=len(queue.running), pending=len(queue.pending), raw=raw)
 
 
 def read_system_stats(node: Node) -> Mapping[str, Any]:

@@ -71,6 +71,20 @@ def test_models_are_read_in_both_notations_without_the_whole_list(
     assert "KSampler" in (provider.models(include_nodes=True).node_keys or ())
 
 
+def test_a_look_at_the_queue_shows_nobodys_prompts(node: ComfyUISimulator, provider: ComfyUIProvider) -> None:
+    node.worker.holds_jobs = True
+    refs = [provider.submit(order(coloured(number))).ref for number in range(2)]
+    node.wait_for_start(refs[0])
+    status = provider.queue_status()
+    assert (status.running, status.pending) == (1, 1)
+    assert status.raw == {"queue_running": [[0, refs[0]]], "queue_pending": [[1, refs[1]]]}
+
+
+def test_a_server_without_a_queue_is_not_supported(node: ComfyUISimulator, provider: ComfyUIProvider) -> None:
+    node.add_fault("GET /queue", "status", status=404)
+    assert provider.queue_status().is_supported is False
+
+
 def test_inspection_errors_carry_their_own_codes(node: ComfyUISimulator, provider: ComfyUIProvider) -> None:
     node.add_fault("GET /*", "garbage", times=None)
     for ask, code in (
