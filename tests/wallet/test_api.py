@@ -208,6 +208,7 @@ def test_the_statement_has_the_contracts_keys_and_pages(call, owner: User, opera
         None,
         "invoice 12",
     )
+    assert charge["createdAt"].endswith("Z")
     for newer, older in pairwise([newest, charge, gift]):
         assert newer["beforeBalance"] == older["afterBalance"]
     second = call(owner, "GET transactions", {"userId": owner.pk, "page": 2, "pageSize": 2})[1]
@@ -258,6 +259,7 @@ def test_the_points_endpoints_answer_in_their_envelope_with_real_figures(call, o
     assert (status, set(answer), answer["code"]) == (200, {"data", "code"}, 0)
     assert set(answer["data"]) == {"userId", "totalPoints", "tempPoints", "rechargePoints", "updatedAt"}
     assert (answer["data"]["totalPoints"], answer["data"]["tempPoints"]) == (500, 500)
+    assert answer["data"]["updatedAt"].endswith("Z")
     status, answer = call(owner, f"GET {prefix}/points/transactions", {"userId": owner.pk, "current": 1})
     assert (status, set(answer)) == (200, {"data", "total", "page", "size", "userId"})
     assert (answer["total"], answer["page"], answer["size"], answer["data"][0]["points"]) == (1, 1, 20, 500)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 
 from podi.base.errors import PodiError
 from podi.base.models import User
@@ -146,4 +146,48 @@ def test_many_accounts_move_side_by_side_without_waiting_for_the_house(operator:
 
     assert set(at_once([lambda o=o: live(o) for o in owners])) == {"done"}
     assert {account.balance for account in Account.objects.filter(owner__in=owners)} == {480}
+    assert_sound()
+
+
+def test_the_same_request_many_times_at_once_gets_one_answer(call, owner: User) -> None:
+    body = {"userId": owner.pk, "taskId": "t_1", "points": 120}
+    key = {"Idempotency-Key": "k-1"}
+    answers = at_once([lambda: call(owner, "POST freeze", body, **key) for _ in range(16)])
+    assert {(status, answer.get("holdId"), answer.get("balance")) for status, answer in answers} == {
+        (200, f"hold_t_1_{owner.pk}", 380)
+    }
+    assert Hold.objects.count() == 1
+    confirm = {"holdId": f"hold_t_1_{owner.pk}", "points": 100}
+    answers = at_once([lambda: call(owner, "POST confirm", confirm) for _ in range(16)])
+    assert all(answer == (200, {"success": True, "deducted": 100}) for answer in answers)
+    assert_sound()
+
+
+def test_a_database_that_stays_busy_is_told_as_such_and_nothing_changed(call, owner: User) -> None:
+    """The row of the account is held by another transaction for longer than anybody should wait."""
+    account = wallet.ensure_account(owner.pk)
+    is_taken, may_end = threading.Event(), threading.Event()
+
+    def block() -> None:
+        with transaction.atomic():
+            Account.objects.filter(pk=account.pk).update(held=0)
+            is_taken.set()
+            may_end.wait(30)
+        connection.close()
+
+    thread = threading.Thread(target=block)
+    thread.start()
+    is_taken.wait(10)
+    is_sqlite = connection.vendor == "sqlite"
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout = 20" if is_sqlite else "SET innodb_lock_wait_timeout = 1")
+        status, answer = call(owner, "POST freeze", {"userId": owner.pk, "taskId": "t_1", "points": 1})
+    finally:
+        may_end.set()
+        thread.join()
+        connection.close()
+    assert (status, answer["detail"], answer["retryable"]) == (503, "WALLET_SERVICE_UNAVAILABLE", True)
+    assert not Hold.objects.exists()
+    assert call(owner, "POST freeze", {"userId": owner.pk, "taskId": "t_1", "points": 1})[0] == 200
     assert_sound()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -83,7 +84,7 @@ class TransferLine(serializers.ModelSerializer[Transfer]):
     afterBalance = serializers.IntegerField(source="owned_after")
     taskId = serializers.SerializerMethodField()
     description = serializers.SerializerMethodField()
-    createdAt = serializers.DateTimeField(source="created_at")
+    createdAt = serializers.DateTimeField(source="created_at", default_timezone=UTC)
 
     class Meta:
         model = Transfer
@@ -172,7 +173,7 @@ class PointsData(serializers.Serializer[Any]):
     totalPoints = serializers.IntegerField()
     tempPoints = serializers.IntegerField()
     rechargePoints = serializers.IntegerField()
-    updatedAt = serializers.DateTimeField()
+    updatedAt = serializers.DateTimeField(default_timezone=UTC)
 
 
 class PointsAnswer(serializers.Serializer[Any]):
