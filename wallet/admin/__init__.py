@@ -92,7 +92,7 @@ class HoldAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
         "is_expired",
         "created_at",
     )
-    list_filter = ("state", "is_external", "is_expired", "channel", "created_at")
+    list_filter = ("state", "is_external", "is_expired", "created_at")
     list_select_related = ("account__owner",)
     search_fields = ("id", "reference", "subject_id", "account__owner__username", "account__owner__id")
     fields = (
@@ -133,7 +133,7 @@ class TransferAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
         "actor",
         "back",
     )
-    list_filter = ("kind", "channel", "created_at")
+    list_filter = ("kind", "created_at")
     list_select_related = ("account__owner", "actor")
     search_fields = ("=id", "subject_id", "key", "reason", "account__owner__username", "account__owner__id")
     fields = (
