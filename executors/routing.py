@@ -204,7 +204,15 @@ def share_of(executor: Executor, load: int) -> float:
 def rank(
     executors: Sequence[Executor], *, policy: str, loads: Mapping[str, int], turn: int = 0
 ) -> tuple[Executor, ...]:
-    """Best first. `loads` counts reserved and observed work; `turn` is the round-robin position."""
+    """Best first. `loads` counts reserved and observed work; `turn` is the round-robin position.
+
+    Those on trial come last, but for the policy `fixed`: a customer's task tries them only when the others are full.
+    """
+    ordered = _rank(executors, policy=policy, loads=loads, turn=turn)
+    return ordered if policy == "fixed" else tuple(sorted(ordered, key=is_on_trial))
+
+
+def _rank(executors: Sequence[Executor], *, policy: str, loads: Mapping[str, int], turn: int) -> tuple[Executor, ...]:
     if policy == "weight":
         # Weighted random order without replacement (Efraimidis and Spirakis).
         keyed = [(random.random() ** (1 / max(1, row.weight)), row) for row in executors]

@@ -145,10 +145,13 @@ def _count_failure(executor: Executor, error: ProviderError, now: datetime) -> N
         if failures < BREAKER_FAILURES:
             return
         pause_s = min(BREAKER_PAUSE_S * 2 ** (failures - BREAKER_FAILURES), BREAKER_MAX_PAUSE_S)
-        message = f"{error.code}: {error.message}"[:512]
-        Executor.objects.filter(pk=executor.pk).update(
-            paused_until=now + timedelta(seconds=pause_s), health_message=message
-        )
+        opened: dict[str, Any] = {
+            "paused_until": now + timedelta(seconds=pause_s),
+            "health_message": f"{error.code}: {error.message}"[:512],
+        }
+        if isinstance(error, ProviderUnreachable):  # a probe can tell when this is over, so no task need try it
+            opened |= {"health_status": UNHEALTHY, "probed_at": now}
+        Executor.objects.filter(pk=executor.pk).update(**opened)
         if failures == BREAKER_FAILURES:
             _tell(executor, "executor.breaker_opened", {"code": error.code, "message": error.message[:500]})
 

@@ -67,7 +67,7 @@ def start(holder: str, route: Route) -> Lease | None:
         mine = _lease_of(holder)
         if mine is not None and (kept := _kept_slot(route, mine)):
             return kept
-        if _with_slot(route, mine, _read_loads(route.usable)) is None:
+        if _with_slot(route, route.usable, mine, _read_loads(route.usable)) is None:
             return None
         try:
             with transaction.atomic():
@@ -138,8 +138,10 @@ def _take_slot(route: Route, mine: Lease | None, holder: str) -> Lease | None:
     now = timezone.now()
     leases.wait_for_turn(route.usable[0].type)
     loads = _read_loads(route.usable)
-    chosen = _with_slot(route, mine, loads)
-    if chosen is None or not _claim_trial(chosen, now):
+    usable = list(route.usable)
+    while (chosen := _with_slot(route, usable, mine, loads)) and not _claim_trial(chosen, now):
+        usable.remove(chosen)
+    if chosen is None:
         return None
     load, is_counted = _load(loads, chosen), bool(route.queue_code)
     if mine is None:
@@ -173,13 +175,16 @@ def _lease_of(holder: str) -> Lease | None:
 
 def _fresh_order(route: Route, options: Sequence[Executor], loads: Mapping[str, Load]) -> Sequence[Executor]:
     """Loads may have changed since the route was made; the other policies do not look at them."""
-    if route.policy not in ("auto", "queue") or len(options) == 1:
+    if route.policy not in ("auto", "queue") or len(options) < 2:
         return options
     return rank(options, policy=route.policy, loads=leases.loads_of(options, loads))
 
 
-def _with_slot(route: Route, mine: Lease | None, loads: Mapping[str, Load]) -> Executor | None:
-    ordered = list(_fresh_order(route, route.usable, loads))
+def _with_slot(
+    route: Route, usable: Sequence[Executor], mine: Lease | None, loads: Mapping[str, Load]
+) -> Executor | None:
+    """Its own executor when that has a slot, else the best one with a slot that none of its own waiting tasks needs."""
+    ordered = _fresh_order(route, usable, loads)
     own = next((row for row in ordered if mine and row.pk == mine.executor_id), None)
     if own is not None and leases.has_slot(own, _load(loads, own)):
         return own

@@ -195,3 +195,17 @@ def test_a_kind_that_runs_in_process_has_nothing_to_reserve() -> None:
     with pytest.raises(ExecutorNotConfigured):
         executors.start("t", route)
     assert not Lease.objects.exists()
+
+
+@pytest.mark.django_db
+def test_R3_a_node_full_of_slow_work_holds_up_nobody_elses() -> None:
+    """R3: capacity belongs to the executor, and waiting costs a row, no thread."""
+    make_executor("slow")
+    make_executor("acc", type="testaccount", max_concurrency=2)
+    make_key("k1")
+    for number in range(10):
+        admit(number)
+        executors.start(f"task{number}", executors.route(NODE))
+    quick = Need(provider="testaccount")
+    admit(99, quick)
+    assert executors.start("task99", executors.route(quick)) is not None

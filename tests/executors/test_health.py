@@ -25,6 +25,7 @@ from tests.executors.factories import Account, Node, make_executor, make_key
 
 pytestmark = pytest.mark.django_db
 NODE = Need(provider="testnode")
+SILENT = ProviderSilent("nothing came back")
 
 
 def connect(executor: str = "a") -> Connection:
@@ -59,7 +60,7 @@ def test_the_breaker_opens_after_three_failures_in_a_row_and_tells_once() -> Non
 
 def test_a_half_open_breaker_lets_one_task_try_and_its_success_closes_it() -> None:
     make_executor("a", max_concurrency=5)
-    fail(3)
+    fail(3, SILENT)
     Executor.objects.update(paused_until=timezone.now() - timedelta(seconds=1))
     early, late = executors.route(NODE), executors.route(NODE)
     assert executors.start("first", early) is not None
@@ -74,11 +75,11 @@ def test_a_half_open_breaker_lets_one_task_try_and_its_success_closes_it() -> No
 
 def test_a_failed_trial_opens_the_breaker_again_for_longer() -> None:
     make_executor("a")
-    fail(3)
+    fail(3, SILENT)
     Executor.objects.update(paused_until=timezone.now() - timedelta(seconds=1))
     assert executors.start("first", executors.route(NODE)) is not None
     executors.park("first")
-    fail(1)
+    fail(1, SILENT)
     paused_until = Executor.objects.get().paused_until
     assert paused_until is not None
     assert paused_until > timezone.now() + timedelta(seconds=20)
@@ -99,10 +100,30 @@ def test_a_refused_input_says_nothing_about_health(django_assert_num_queries: An
         executors.note_failure(connection, ProviderRejected("bad prompt"))
 
 
-def test_silence_counts_as_failure_too() -> None:
+def test_R16_a_node_that_refuses_connections_is_down_until_a_probe_finds_it_again() -> None:
     make_executor("a")
-    fail(3, ProviderSilent("timeout"))
-    assert not executors.route(NODE).usable
+    fail(3)
+    Executor.objects.update(paused_until=timezone.now() - timedelta(seconds=1))
+    assert Executor.objects.get().health_status == "unhealthy"
+    assert not executors.route(NODE).usable, "no task is spent on finding out"
+    executors.probe("a")
+    assert executors.route(NODE).usable
+    assert Executor.objects.get().failures_in_row == 0
+    assert topics() == ["executor.breaker_opened", "executor.up"]
+
+
+def test_an_executor_on_trial_comes_after_the_sound_ones_and_never_blocks_them() -> None:
+    make_executor("a")
+    fail(3, SILENT)
+    make_executor("b", max_concurrency=2)
+    Executor.objects.filter(pk="a").update(paused_until=timezone.now() - timedelta(seconds=1))
+    stale = executors.route(NODE)
+    assert [row.pk for row in stale.usable] == ["b", "a"]
+    Lease.objects.create(executor_id="a", holder="waiting", place=1)
+    Executor.objects.filter(pk="a").update(paused_until=timezone.now() + timedelta(seconds=60))
+    lease = executors.start("waiting", stale)
+    assert lease is not None
+    assert lease.executor_id == "b", "somebody else has the trial, so it goes where there is room"
 
 
 def test_a_busy_executor_rests_as_long_as_it_says() -> None:
