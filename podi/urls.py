@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
 
 from podi import health
 from podi.base.api import envelope
+from podi.metrics import MetricsView
 from podi.openapi import OpenApiView
 
 _open: dict[str, list[type]] = {"permission_classes": [], "authentication_classes": []}
@@ -13,6 +14,7 @@ _open: dict[str, list[type]] = {"permission_classes": [], "authentication_classe
 urlpatterns = [
     path("health", health.health),
     path("ready", health.ready),
+    path("metrics", MetricsView.as_view()),
     path("openapi.json", OpenApiView.as_view(**_open), name="openapi"),
     path("docs", SpectacularSwaggerView.as_view(url_name="openapi", **_open), name="docs"),
     path("redoc", SpectacularRedocView.as_view(url_name="openapi", **_open), name="redoc"),
