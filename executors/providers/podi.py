@@ -92,7 +92,7 @@ class PodiProvider(Provider):
             inventory={
                 "tools": sorted(TOOLS),
                 "formats": sorted(READABLE),
-                "features": {name: bool(features.check(name)) for name in ("webp", "littlecms2", "libtiff", "avif")},
+                "features": {name: bool(features.check(name)) for name in ("webp", "littlecms2", "libtiff")},
             },
         )
 
@@ -147,7 +147,7 @@ def _report(tool: Tool, source: InputFile, picture: Picture, result: Result, *, 
 
 def _metadata(picture: Picture, result: Result) -> dict[str, Any]:
     warnings = list(result.warnings)
-    if picture.frames > 1 and result.data is not None:
+    if picture.frames > 1 and result.data is not None and not result.keeps_frames:
         warnings.append(warn("SEVERAL_FRAMES", frames=picture.frames))
     if not warnings:
         return dict(result.metadata)

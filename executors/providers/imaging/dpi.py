@@ -30,7 +30,7 @@ def set_dpi(stream: BinaryIO, size_bytes: int, parameters: Parameters, limits: L
         stream.seek(0)
         data, format = _with_phys(stream.read(), dpi), "PNG"
     elif picture.format == "JPEG":
-        dpi = float(round(dpi))  # JFIF knows whole numbers only
+        dpi = round(dpi)  # JFIF knows whole numbers only
         data, format = _again_as_jpeg(picture, dpi), "JPEG"
     else:
         stream.seek(0)
@@ -38,7 +38,14 @@ def set_dpi(stream: BinaryIO, size_bytes: int, parameters: Parameters, limits: L
         keeps_mode = picture.image.mode in _PNG_MODES and "transparency" not in picture.image.info
         image, icc = (picture.image, picture.icc) if keeps_mode else to_plain(picture)
         data, format = encode(image, format="PNG", dpi=(dpi, dpi), icc=icc), "PNG"
-    result = Result(data=data, format=format, width=picture.width, height=picture.height, facts={"dpi": dpi})
+    result = Result(
+        data=data,
+        format=format,
+        width=picture.width,
+        height=picture.height,
+        facts={"dpi": dpi},
+        keeps_frames=format == picture.format == "PNG",
+    )
     return picture, result
 
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from executors.providers.imaging.problems import Code, ImageProblem, too_many_pixels
 from executors.providers.imaging.warnings import Warned
 
-READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "AVIF")
+READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP")
 """Named one by one: Pillow can also read formats that start other programs."""
 
 CONTENT_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "TIFF": "image/tiff"}
@@ -69,6 +69,8 @@ class Result:
     facts: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[Warned, ...] = ()
+    keeps_frames: bool = False
+    """Every frame of the source is still there."""
 
 
 @dataclass(frozen=True, kw_only=True)

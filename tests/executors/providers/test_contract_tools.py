@@ -251,6 +251,13 @@ def test_only_the_first_frame_is_used_and_that_is_said() -> None:
     assert picture_of(report).getpixel((0, 0))[:3] == (255, 0, 0)  # type: ignore[index]
 
 
+def test_set_dpi_keeps_every_frame_of_an_animated_png() -> None:
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    report = run("set_dpi", save(frames[0], "PNG", save_all=True, append_images=frames[1:]))
+    assert getattr(picture_of(report), "n_frames", 1) == 2
+    assert warnings_of(report) == []
+
+
 def profile() -> bytes:
     """An RGB profile that is not ours."""
     return bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()[:24]) + bytes(12) + _TAIL
