@@ -40,7 +40,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
 
 INSTALLED_APPS = [
     "daphne",
-    "django.contrib.admin",
+    "podi.apps.AdminConfig",  # django.contrib.admin with our own site
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -239,6 +239,7 @@ TASK_MAX_ATTEMPTS = env.integer("TASK_MAX_ATTEMPTS", default=3, minimum=1)
 TASK_CLAIM_S = env.number("TASK_CLAIM_S", default=20)
 INVOKE_WAIT_S = env.number("INVOKE_WAIT_S", default=55)
 INVOKE_MAX_WAIT_S = env.number("INVOKE_MAX_WAIT_S", default=110)
+INVOKE_INLINE_MAX_PIXELS = env.integer("INVOKE_INLINE_MAX_PIXELS", default=2_000_000, minimum=0)
 INVOKE_THREADS = env.integer("INVOKE_THREADS", default=8, minimum=1)
 POLLER_TICK_S = env.number("POLLER_TICK_S", default=0.25)
 QUEUE_LIMIT = env.integer("QUEUE_LIMIT", default=10, minimum=1)
@@ -248,7 +249,7 @@ COMFYUI_QUEUE_BATCH_SIZE = env.integer("COMFYUI_QUEUE_BATCH_SIZE", default=10)
 EXECUTOR_CONFIG_PATH = env.text("EXECUTOR_CONFIG_PATH")
 
 # Events, streams and callbacks.
-WEBHOOK_SIGNING_KEYS = env.items("WEBHOOK_SIGNING_KEYS") or [SECRET_KEY]
+WEBHOOK_SIGNING_KEYS = env.items("WEBHOOK_SIGNING_KEYS") or [SECRET_KEY, *SECRET_KEY_FALLBACKS]
 EVENT_RETENTION_DAYS = env.integer("EVENT_RETENTION_DAYS", default=90, minimum=1)
 STREAM_MAX_PER_USER = env.integer("STREAM_MAX_PER_USER", default=20, minimum=1)
 STREAM_HEARTBEAT_S = env.number("STREAM_HEARTBEAT_S", default=25)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -332,3 +334,16 @@ def test_the_body_is_compact_json_with_readable_text() -> None:
     row = record_callback("http://127.0.0.1:1/", body={"at": datetime(2040, 1, 2, tzinfo=UTC), "名": [1]})
     assert json.loads(row.body) == {"at": "2040-01-02T00:00:00Z", "名": [1]}
     assert ", " not in row.body
+
+
+def test_the_receiver_code_in_the_documentation_tells_genuine_from_forged(receiver: Receiver) -> None:
+    owner = user()
+    record_callback(receiver.url(), owner=owner)
+    run()
+    [request] = receiver.received()
+    text = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
+    code = next(block for block in re.findall(r"```python\n(.*?)```", text, re.S) if "hmac" in block)
+    names: dict[str, Any] = {"secret": keys.current_secret(owner.pk).secret, "headers": request.headers}
+    for body, is_genuine in ((request.body, True), (request.body + b" ", False)):
+        exec(code, found := {**names, "body": body})
+        assert found["is_genuine"] is is_genuine
