@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from executors import parameters
@@ -36,12 +38,25 @@ def kind_choices() -> list[tuple[str, str]]:
     return [(kind, provider_class(kind).label) for kind in provider_kinds()]
 
 
+class JsonField(forms.JSONField):
+    """JSON to read and write: indented, one key a line, Chinese as Chinese."""
+
+    def __init__(self, *, rows: int = 6, **kwargs: Any) -> None:
+        attrs = {"rows": rows, "cols": 110, "spellcheck": "false", "style": "font-family: monospace"}
+        super().__init__(**{**kwargs, "widget": forms.Textarea(attrs=attrs)})
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, dict | list):
+            return json.dumps(value, indent=2, ensure_ascii=False)
+        return value
+
+
 class ExecutorForm(_ExecutorModelForm):
     """What every executor has. `build_executor_form` adds the fields of its kind."""
 
-    type = forms.ChoiceField(label=_("type"), choices=kind_choices)
+    type = forms.ChoiceField(label=capfirst(_("type")), choices=kind_choices)
     tags = forms.CharField(
-        label=_("tags"), required=False, help_text=_("Separated by commas; abilities may ask for them.")
+        label=capfirst(_("tags")), required=False, help_text=_("Separated by commas; abilities may ask for them.")
     )
     api_key_ids = forms.ModelMultipleChoiceField(
         label=_("API keys"),
@@ -49,10 +64,9 @@ class ExecutorForm(_ExecutorModelForm):
         queryset=ApiKey.objects.none(),
         help_text=_("Used in this order of priority: as saved before, then by name."),
     )
-    other_settings = forms.JSONField(
-        label=_("other settings"),
+    other_settings = JsonField(
+        label=capfirst(_("other settings")),
         required=False,
-        widget=forms.Textarea(attrs={"rows": 4, "cols": 80}),
         help_text=_("A JSON object. Leave it alone unless somebody told you what to write here."),
     )
 
@@ -121,7 +135,7 @@ def build_executor_form(kind: str, stored_secrets: Mapping[str, str]) -> type[Ex
     fields: dict[str, Any] = {PREFIX + parameter.name: _field_of(parameter) for parameter in _parameters_of(kind)}
     if stored_secrets:
         fields["forget_secrets"] = forms.MultipleChoiceField(
-            label=_("forget secrets"),
+            label=capfirst(_("forget secrets")),
             required=False,
             choices=[(name, f"{name} ({parameters.mask(str(value))})") for name, value in stored_secrets.items()],
             widget=forms.CheckboxSelectMultiple,
@@ -157,10 +171,12 @@ def _field_of(parameter: Parameter) -> forms.Field:
 
 
 class ApiKeyForm(_ApiKeyModelForm):
-    provider = forms.ChoiceField(label=_("provider"))
+    provider = forms.ChoiceField(label=capfirst(_("provider")))
     secret_key = WriteOnlyField(
-        label=_("secret key"), help_text=_("Only where the provider gives a pair of keys (Baidu).")
+        label=capfirst(_("secret key")), help_text=_("Only where the provider gives a pair of keys (Baidu).")
     )
+
+    metadata = JsonField(label=capfirst(_("metadata")), required=False)
 
     class Meta:
         model = ApiKey
@@ -186,26 +202,17 @@ class ApiKeyForm(_ApiKeyModelForm):
         return changes
 
 
-class JsonArea(forms.Textarea):
-    """Wide and high enough to read a graph in."""
-
-    def __init__(self) -> None:
-        super().__init__(attrs={"rows": 24, "cols": 110, "spellcheck": "false", "style": "font-family: monospace"})
-
-
 class WorkflowForm(_WorkflowModelForm):
-    definition = forms.JSONField(
-        label=_("definition"),
+    definition = JsonField(
+        label=capfirst(_("definition")),
         required=False,
-        widget=JsonArea,
+        rows=24,
         help_text=_("The graph: as saved for the API (node id to class_type and inputs), or an export of the editor."),
     )
-    metadata = forms.JSONField(
-        label=_("metadata"),
+    metadata = JsonField(
+        label=capfirst(_("metadata")),
         required=False,
-        widget=forms.Textarea(
-            attrs={"rows": 12, "cols": 110, "spellcheck": "false", "style": "font-family: monospace"}
-        ),
+        rows=12,
         help_text=_("workflow_key, input_node_map, output_node_ids."),
     )
 
@@ -220,6 +227,8 @@ class WorkflowForm(_WorkflowModelForm):
 
 
 class BindingForm(_BindingModelForm):
+    metadata = JsonField(label=capfirst(_("metadata")), required=False)
+
     class Meta:
         model = WorkflowBinding
         fields = ("action", "workflow", "executor", "priority", "enabled", "metadata")

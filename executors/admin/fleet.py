@@ -84,7 +84,7 @@ class ExecutorAdmin(ExportAdmin, ServiceAdmin):
     def load(self, row: Executor) -> str:
         held, running = getattr(row, "held", 0), getattr(row, "running", 0)
         return str(
-            _("%(running)d of %(slots)d run, %(waiting)d wait (limit %(limit)d)")
+            _("%(running)d/%(slots)d run, %(waiting)d wait (limit %(limit)d)")
             % {
                 "running": running,
                 "slots": row.max_concurrency,
@@ -105,7 +105,7 @@ class ExecutorAdmin(ExportAdmin, ServiceAdmin):
         lines: list[tuple[Any, str]] = []
         if nodes := found.get("nodes"):
             lines.append((_("node types"), str(len(nodes))))
-        lines += [(kind, ", ".join(names) or "–") for kind, names in (found.get("models") or {}).items()]
+        lines += [(kind, ", ".join(names)) for kind, names in (found.get("models") or {}).items() if names]
         lines += [(_("device"), str(device.get("name", ""))) for device in found.get("devices") or []]
         lines += [(name, str(value)) for name, value in (found.get("system") or {}).items()]
         return format_html_join("", "<div><b>{}</b>: {}</div>", lines) or "–"

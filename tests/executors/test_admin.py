@@ -88,7 +88,7 @@ def test_every_page_opens(client: Client) -> None:
     assert "set aside after failures until" in text
     assert "draining" in text
     assert "refused" in text
-    assert "1 of 1 run, 0 wait (limit 10)" in text
+    assert "1/1 run, 0 wait (limit 10)" in text
 
 
 def test_an_executor_is_made_then_filled_in_with_its_kinds_own_fields(client: Client) -> None:
