@@ -6,7 +6,7 @@ ARGS ?=
 CHECKED := DEBUG=1 PODI_DATA_DIR=$(CURDIR)/var/check
 WORKERS ?= 2
 
-.PHONY: run demo install install-dev test test-services check format bench openapi messages clean help
+.PHONY: run demo manage install install-dev test test-services check format bench openapi messages clean help
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -16,6 +16,9 @@ run:             ## everything PODI needs, on this machine, until Ctrl-C
 
 demo:            ## the same with a simulated ComfyUI node and something on every page
 	@exec $(PYTHON) -m deploy.run --demo
+
+manage:          ## manage.py as `make run` sees it: make manage ARGS="self_check"
+	@$(PYTHON) -m deploy.manage $(ARGS)
 
 install:         ## .venv with what PODI runs on (again, also what failed before)
 	@$(PYTHON) -m deploy.install --again
@@ -41,7 +44,7 @@ format: install-dev  ## put the code into its form
 	$(BIN)/ruff check --fix .
 
 bench: install   ## measure PODI against a provider that answers at once
-	@DEBUG=1 PODI_DATA_DIR=$(CURDIR)/var/bench $(BIN)/python manage.py bench $(ARGS)
+	@PODI_DATA_DIR=$(CURDIR)/var/bench $(BIN)/python -m deploy.manage bench $(ARGS)
 
 openapi: install-dev  ## write docs/openapi.json
 	$(CHECKED) $(BIN)/python manage.py spectacular --lang en --format openapi-json --file docs/openapi.json

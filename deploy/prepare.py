@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import sys
@@ -35,8 +36,25 @@ def prepare(*, demo: bool) -> None:
 
         load_demo(User.objects.get(username=settings.ADMIN_USERNAME))
     if not settings.DEBUG:
-        Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
-        call_command("collectstatic", interactive=False, verbosity=0)
+        _collect_static(Path(settings.STATIC_ROOT))
+
+
+def _collect_static(target: Path) -> None:
+    """Seconds of work, so only when a static file is another than last time."""
+    from django.contrib.staticfiles.finders import get_finders
+    from django.core.management import call_command
+
+    digest = hashlib.sha256()
+    for finder in get_finders():
+        for name, storage in sorted(finder.list([]), key=lambda found: found[0]):
+            facts = Path(storage.path(name)).stat()
+            digest.update(f"{name} {facts.st_size} {facts.st_mtime_ns}\n".encode())
+    stamp = target / ".collected"
+    if stamp.exists() and stamp.read_text() == digest.hexdigest():
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    call_command("collectstatic", interactive=False, verbosity=0)
+    stamp.write_text(digest.hexdigest())
 
 
 def main() -> None:

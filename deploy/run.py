@@ -26,6 +26,7 @@ from deploy.supervisor import Child, Supervisor, read_procfile
 
 FIRST_START_MARK = "first-start-done"
 WEB_PATIENCE_S = 60.0
+SECRETS = ("SECRET_KEY", "JWT_SECRET_KEY", "UPLOAD_TOKEN_SECRET", "FIELD_ENCRYPTION_KEY")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +49,18 @@ def main() -> None:
     options = parser.parse_args()
     os.chdir(BASE_DIR)
     ensure_installed(dev=options.demo)  # the simulated node is one of the tests'
-    if Path(sys.prefix).resolve() != VENV_DIR.resolve():
-        os.execv(VENV_PYTHON, [str(VENV_PYTHON), "-m", "deploy.run", *sys.argv[1:]])
+    enter_venv("deploy.run")
     _run(demo=options.demo)
 
 
+def enter_venv(module: str) -> None:
+    """Become the same program under `.venv`'s interpreter, unless it is that already."""
+    if Path(sys.prefix).resolve() != VENV_DIR.resolve():
+        os.execv(VENV_PYTHON, [str(VENV_PYTHON), "-m", module, *sys.argv[1:]])
+
+
 def _run(*, demo: bool) -> None:
-    place = _settle(demo=demo)
+    place = settle(demo=demo)
     with _claim(place):
         _refuse_busy_port(place)
         demo_port = _free_port()
@@ -69,20 +75,25 @@ def _run(*, demo: bool) -> None:
         supervisor.run(on_tick=_Greeting(place=place, supervisor=supervisor).tick)
 
 
-def _settle(*, demo: bool) -> Place:
-    """Defaults of a development machine, into the environment that every process inherits. What is set stays."""
+def settle(*, demo: bool) -> Place:
+    """Defaults of one's own machine, into the environment that every process inherits. What is set stays.
+
+    While DEBUG is not set either way, missing secrets are made up once and kept under the data folder, and PODI listens
+    on this machine only. With DEBUG set to false nothing is made up.
+    """
     from podi import env
 
     os.environ["PATH"] = f"{VENV_DIR / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
     os.environ["PYTHONUNBUFFERED"] = "1"
-    if not env.text("DEBUG"):
-        os.environ["DEBUG"] = "1"
     data_dir = Path(env.text("PODI_DATA_DIR", default=str(BASE_DIR / "var" / "demo" if demo else BASE_DIR / "var")))
     data_dir = data_dir.expanduser().resolve()
     data_dir.mkdir(parents=True, exist_ok=True)
+    if not env.text("DEBUG"):
+        for name in SECRETS:
+            os.environ[name] = env.secret(name, debug=True, data_dir=data_dir)
     port = env.integer("PORT", default=8099)
-    debug = env.boolean("DEBUG")
-    bind = env.text("PODI_BIND", default="127.0.0.1" if debug else "0.0.0.0")
+    is_own_machine = not env.text("DEBUG") or env.boolean("DEBUG")
+    bind = env.text("PODI_BIND", default="127.0.0.1" if is_own_machine else "0.0.0.0")
     os.environ.update(PODI_DATA_DIR=str(data_dir), PORT=str(port), PODI_BIND=bind)
     return Place(data_dir=data_dir, bind=bind, port=port, demo=demo)
 
@@ -168,7 +179,7 @@ class _Greeting:
         if code == 0:
             (self.place.data_dir / FIRST_START_MARK).touch()
         else:
-            print("The self-check failed, see above. Again: .venv/bin/python manage.py self_check", flush=True)
+            print("The self-check failed, see above. Again: make manage ARGS=self_check", flush=True)
 
 
 def greeting(place: Place) -> str:
