@@ -6,4 +6,9 @@ class AbilitiesConfig(AppConfig):
     name = "abilities"
     label = "abilities"
     verbose_name = _("Abilities and tasks")
-    duties = ("abilities.jobs.PollDuty", "abilities.jobs.SweepDuty", "abilities.jobs.LeaseDuty")
+    duties = (
+        "abilities.jobs.PollDuty",
+        "abilities.jobs.WatchDuty",
+        "abilities.jobs.SweepDuty",
+        "abilities.jobs.LeaseDuty",
+    )

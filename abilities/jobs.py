@@ -7,6 +7,7 @@ the sweep.
 from __future__ import annotations
 
 import logging
+from time import monotonic
 
 from django.conf import settings
 
@@ -65,6 +66,27 @@ class PollDuty(Duty):
 
     def close(self) -> None:
         self._polling.close()
+
+
+class WatchDuty(Duty):
+    """Listens to nodes that tell by themselves: results are noticed at once, progress is seen."""
+
+    name = "watch"
+    interval_s = 0.2
+    reconcile_every_s = 5.0
+
+    def __init__(self) -> None:
+        self._watching = runner.Watching()
+        self._reconciled_at = 0.0
+
+    def run(self) -> None:
+        if monotonic() - self._reconciled_at >= self.reconcile_every_s:
+            self._watching.reconcile()
+            self._reconciled_at = monotonic()
+        self._watching.flush()
+
+    def close(self) -> None:
+        self._watching.close()
 
 
 class SweepDuty(Duty):

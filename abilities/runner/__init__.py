@@ -11,5 +11,6 @@ from abilities.runner.dispatch import dispatch
 from abilities.runner.polling import Polling
 from abilities.runner.recover import open_tasks_among, sweep
 from abilities.runner.send import run
+from abilities.runner.watching import Watching
 
-__all__ = ["Polling", "accept", "cancel", "collect", "dispatch", "open_tasks_among", "run", "sweep"]
+__all__ = ["Polling", "Watching", "accept", "cancel", "collect", "dispatch", "open_tasks_among", "run", "sweep"]

@@ -94,6 +94,8 @@ def create_task(
         (picture.field, media.take_input(picture.value, owner=actor, field=picture.field))
         for picture in prepared.checked.images
     ]
+    if prepared.provider.finishes_on_submit and _pixels(assets) > settings.INVOKE_INLINE_MAX_PIXELS:
+        start = False  # seconds of computing belong into a worker; the caller waits without a thread
     task = _new_task(actor, prepared, source=source, token=token)
     task.inputs = {
         "values": dict(prepared.checked.values),
@@ -316,6 +318,10 @@ def _attach(task: Task, assets: Sequence[tuple[str, Asset]]) -> None:
     if rows:
         TaskAsset.objects.bulk_create(rows)
     task.input_rows = rows  # type: ignore[attr-defined]  # spares `build_order` a query when this process runs it
+
+
+def _pixels(assets: Sequence[tuple[str, Asset]]) -> int:
+    return sum((asset.width or 0) * (asset.height or 0) for _field, asset in assets)
 
 
 def _check_open_tasks(token: ApiToken | None) -> None:

@@ -6,6 +6,7 @@ several threads. Callers test a flag, never a kind.
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -161,6 +162,20 @@ class Health:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Nudge:
+    """What was heard from a service that talks. Only a reason to look sooner or a number to show; polling is the truth.
+
+    changed: ask for everything open there. progress: `ref` has done this share (0.0 to 1.0) of the step it is in. lost,
+    back: the connection broke or came up; after "back" the service may have restarted and forgotten all.
+    """
+
+    kind: Literal["changed", "progress", "lost", "back"]
+    executor_id: str
+    ref: str = ""
+    progress: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Message:
     """What a provider posted to us. Header names in lower case."""
 
@@ -264,6 +279,8 @@ class Provider(ABC):
     runs_workflows: ClassVar[bool] = False
     has_inventory: ClassVar[bool] = False
     """`inventory` tells what it can do; workflows are then only sent where nothing is known to be missing."""
+    can_watch: ClassVar[bool] = False
+    """It tells by itself that something changed; see `watch`."""
     poll_interval_s: ClassVar[float] = 1.0
     """How often open work of this kind is asked for."""
     queue_code: ClassVar[Literal["", "Q1001", "Q2001"]] = ""
@@ -292,7 +309,12 @@ class Provider(ABC):
         """Verify and read what the provider posted. An unsigned message is only a nudge: phase RUNNING."""
         raise Unsupported(f"{self.kind} does not call back")
 
-    def forget(self, ref: str) -> None:
+    def watch(self, on_nudge: Callable[[Nudge], None], stop: threading.Event) -> None:
+        """Listen until `stop` is set, reconnecting for ever. Blocks; `on_nudge` comes from other threads, must be quick
+        and must not raise. Nothing may depend on a nudge arriving."""
+        raise Unsupported(f"{self.kind} cannot be watched")
+
+    def forget(self, ref: str) -> None:  # noqa: B027  (most providers need no telling)
         """Tell the provider it may drop its record of finished work. Nothing depends on it."""
 
     def inventory(self) -> Mapping[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any, TypedDict
 
 from django.db import IntegrityError, transaction
@@ -24,6 +26,7 @@ from executors.services.gaps import refresh_gaps
 from podi.base.errors import InvalidInput
 from podi.base.models import User
 
+CATALOG_DIR = Path(__file__).resolve().parent.parent / "catalog" / "workflows"
 GRAPH_TYPE = "comfyui"
 _CONTENT = frozenset({"version", "definition", "metadata"})
 
@@ -80,6 +83,19 @@ def create_workflow(actor: User, values: WorkflowChanges, *, workflow_id: str = 
         refresh_gaps(row)
         changes.tell(actor, "workflow.created", ("workflow", row.pk), _facts(row))
     return row
+
+
+def load_workflows(actor: User, directory: Path = CATALOG_DIR) -> list[str]:
+    """Create the shipped workflows that are not there yet; the ids of the new ones. What is there stays as it is: a new
+    shipped graph comes under a new id."""
+    created = []
+    for path in sorted(directory.glob("*.json")):
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        workflow_id = entry.pop("id")
+        if not Workflow.objects.filter(pk=workflow_id).exists():
+            create_workflow(actor, entry, workflow_id=workflow_id)
+            created.append(workflow_id)
+    return created
 
 
 def update_workflow(actor: User, row: Workflow, values: WorkflowChanges) -> Workflow:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
 from abilities import runner
 from abilities.models import Ability, Invocation, Task
@@ -168,3 +171,31 @@ def test_another_users_task_is_as_absent_as_none(
     assert stranger.get("/api/ability-tasks").json()["items"] == []
     assert staff_api.get(f"/api/ability-tasks/{task_id}").status_code == 200
     assert Task.objects.get(pk=task_id).state == "queued"
+
+
+def test_R5_a_node_that_tells_by_itself_is_asked_at_once_and_its_progress_is_seen(
+    api: Api, invert: Ability, executor: Executor, node: ComfyUISimulator, polling: runner.Polling
+) -> None:
+    invert.workflow.definition["graph"]["2"] = {  # type: ignore[union-attr]
+        "class_type": "RigSleep",
+        "inputs": {"image": ["1", 0], "seconds": 1.0, "steps": 5, "report": True},
+    }
+    invert.workflow.save()  # type: ignore[union-attr]
+    watching = runner.Watching()
+    try:
+        watching.reconcile()
+        task_id = create(api, invert)
+        work_off()
+        Invocation.objects.update(next_poll_at=timezone.now() + timedelta(hours=1))
+        seen: set[float] = set()
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and not Task.objects.get(pk=task_id).is_terminal:
+            watching.flush()
+            polling.step()
+            work_off()
+            seen.add(Task.objects.get(pk=task_id).progress)
+            time.sleep(0.02)
+    finally:
+        watching.close()
+    assert Task.objects.get(pk=task_id).state == "succeeded"
+    assert any(0 < share < 1 for share in seen)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import Any
 from executors.providers.base import (
     Endpoint,
     Health,
+    Nudge,
     Order,
     Output,
     Parameter,
@@ -25,6 +27,7 @@ from executors.providers.base import (
     Report,
     Unsupported,
 )
+from executors.providers.comfyui import progress
 from executors.providers.comfyui.graph import Graph, node_classes
 from executors.providers.comfyui.inventory import (
     NodeModels,
@@ -82,6 +85,7 @@ class ComfyUIProvider(Provider):
     can_cancel = True
     runs_workflows = True
     has_inventory = True
+    can_watch = True
     queue_code = "Q1001"
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -94,6 +98,9 @@ class ComfyUIProvider(Provider):
     def client_id(self) -> str:
         """The client id of our prompts: always a text (any other kind stops a node's process), one per executor."""
         return str(self.endpoint.options.get("client_id") or f"podi-{self.endpoint.executor_id or 'node'}")
+
+    def watch(self, on_nudge: Callable[[Nudge], None], stop: threading.Event) -> None:
+        progress.watch(self.endpoint, self.client_id, on_nudge, stop)
 
     def submit(self, order: Order) -> Report:
         """Uploads the pictures and queues the graph under `order.ref`.

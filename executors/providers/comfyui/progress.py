@@ -24,26 +24,11 @@ from urllib.parse import quote, urlsplit
 
 import websocket
 
-from executors.providers.base import Endpoint
+from executors.providers.base import Endpoint, Nudge
 from executors.providers.comfyui.refusals import as_mapping
 
 _HEARTBEAT_S = 0.5
 _FAILURES = (websocket.WebSocketException, OSError, ValueError)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Nudge:
-    """What was heard. Only a reason to look sooner or a number to show; the truth comes from polling.
-
-    changed: the queue moved, ask for everything open on this node. progress: `ref` has done this share (0.0 to 1.0)
-    of the step it is in. lost, back: the connection broke or came up; after "back" the node may have been restarted
-    and have forgotten all, so ask for everything.
-    """
-
-    kind: Literal["changed", "progress", "lost", "back"]
-    executor_id: str
-    ref: str = ""
-    progress: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
