@@ -23,9 +23,9 @@ def ring_cancel(task_id: str) -> None:
     _ring("abilities.jobs.cancel", task_id)
 
 
-def ring_stop(provider: str, executor_id: str, ref: str) -> None:
+def ring_stop(provider: str, executor_id: str, api_key_id: str, ref: str) -> None:
     """Ask a provider to stop work whose task has already ended."""
-    _ring("abilities.jobs.stop", provider, executor_id, ref)
+    _ring("abilities.jobs.stop", provider, executor_id, api_key_id, ref)
 
 
 def _ring(job: str, *keys: str | int) -> None:

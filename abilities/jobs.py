@@ -41,10 +41,10 @@ def cancel(task_id: str) -> None:
         logger.exception("cancelling task %s broke off", task_id)
 
 
-def stop(provider: str, executor_id: str, ref: str) -> None:
+def stop(provider: str, executor_id: str, api_key_id: str, ref: str) -> None:
     """Ask a provider to stop work whose task has ended without it. Whatever it answers, the task has ended."""
     executor = Executor.objects.filter(pk=executor_id).first() if executor_id else None
-    connection = executors.connect(provider, executor)
+    connection = executors.connect(provider, executor, api_key_id=api_key_id)
     if connection.provider.can_cancel and ref:
         try:
             connection.provider.cancel(ref)

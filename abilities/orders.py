@@ -71,7 +71,7 @@ def _workflow(task: Task, invocation: Invocation, metadata: dict[str, Any]) -> d
         )
         workflow = binding.workflow if binding else None
     if workflow is None and (key := metadata.get("workflow_key")):
-        workflow = _workflow_by_key(str(key))
+        workflow = workflow_by_key(str(key))
     if workflow is None:
         return None
     described = workflow.metadata or {}
@@ -84,7 +84,8 @@ def _workflow(task: Task, invocation: Invocation, metadata: dict[str, Any]) -> d
     }
 
 
-def _workflow_by_key(key: str) -> Workflow | None:
+def workflow_by_key(key: str) -> Workflow | None:
+    """The active graph that carries this key, newest first; else the one with this id or action."""
     active = Workflow.objects.filter(status="active").order_by("-updated_at")
     return (
         active.filter(metadata__workflow_key=key).first()

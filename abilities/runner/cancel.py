@@ -27,7 +27,7 @@ def cancel(task_id: str) -> None:
     )
     if invocation is None:
         return
-    connection = executors.connect(task.provider, invocation.executor)
+    connection = executors.connect(task.provider, invocation.executor, api_key_id=invocation.api_key_id or "")
     if not connection.provider.can_cancel:
         return
     try:

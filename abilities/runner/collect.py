@@ -44,7 +44,7 @@ def collect(invocation_id: int) -> None:
     pending = invocation.pending_outputs or {}
     outputs = tuple(Output(**stored) for stored in pending.get("outputs") or [])
     with heartbeat.holding(invocation.pk):
-        connection = executors.connect(task.provider, invocation.executor)
+        connection = executors.connect(task.provider, invocation.executor, api_key_id=invocation.api_key_id or "")
         collect_now(task, invocation, pending, outputs, connection)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.utils import timezone
 
@@ -33,6 +34,14 @@ LOST_AFTER_MISSES = 3
 ERROR_BACKOFF_S = (1, 2, 4, 8, 10)
 
 
+class _Account(NamedTuple):
+    """Whom one call asks: work is known only to the account it was sent with."""
+
+    kind: str
+    executor_id: str
+    api_key_id: str
+
+
 @dataclass
 class _Pass:
     """One call under way: the rows it asks about."""
@@ -47,8 +56,8 @@ class Polling:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="poll")
-        self._open: dict[str, _Pass] = {}
-        self._errors: dict[str, int] = {}
+        self._open: dict[_Account, _Pass] = {}
+        self._errors: dict[_Account, int] = {}
 
     def step(self) -> int:
         """Take what is due, start calls, work off what came back. Returns how many reports were handled."""
@@ -61,16 +70,15 @@ class Polling:
     def _start(self, now: datetime) -> None:
         due = list(
             Invocation.objects.filter(step=Invocation.Step.WAITING, next_poll_at__lte=now)
-            .exclude(executor_id__in=list(self._open))
             .order_by("next_poll_at")
-            .values_list("id", "executor_id")[:BATCH]
+            .values_list("id", "ability_provider", "executor_id", "api_key_id")[:BATCH]
         )
-        groups: dict[str, list[int]] = defaultdict(list)
-        for row_id, executor_id in due:
-            groups[executor_id or ""].append(row_id)
-        for executor_id, ids in groups.items():
-            if executor_id not in self._open:
-                self._ask(executor_id, self._take(ids, now))
+        groups: dict[_Account, list[int]] = defaultdict(list)
+        for row_id, kind, executor_id, api_key_id in due:
+            groups[_Account(kind, executor_id or "", api_key_id or "")].append(row_id)
+        for account, ids in groups.items():
+            if account not in self._open:
+                self._ask(account, self._take(ids, now))
 
     def _take(self, ids: Sequence[int], now: datetime) -> list[Invocation]:
         """Claim rows by compare-and-set, so that two pollers never ask for one row at the same time."""
@@ -80,31 +88,31 @@ class Polling:
         )
         return list(Invocation.objects.select_related("task", "executor").filter(poll_mark=mark, pk__in=ids))
 
-    def _ask(self, executor_id: str, rows: list[Invocation]) -> None:
+    def _ask(self, account: _Account, rows: list[Invocation]) -> None:
         if not rows:
             return
         try:
-            connection = executors.connect(rows[0].task.provider, rows[0].executor)
+            connection = executors.connect(account.kind, rows[0].executor, api_key_id=account.api_key_id)
         except PodiError:
-            logger.warning("executor %s cannot be asked", executor_id, exc_info=True)
+            logger.warning("%s cannot be asked", account, exc_info=True)
             self._postpone(rows, 10)
             return
         future = self._threads.submit(connection.provider.poll, [row.ref for row in rows])
-        self._open[executor_id] = _Pass(connection, rows, future)
+        self._open[account] = _Pass(connection, rows, future)
 
     def _finish(self) -> int:
         handled = 0
-        for executor_id, done in [(key, p) for key, p in self._open.items() if p.future.done()]:
-            del self._open[executor_id]
+        for account, done in [(key, p) for key, p in self._open.items() if p.future.done()]:
+            del self._open[account]
             try:
                 reports = done.future.result()
             except ProviderError as error:
                 executors.note_failure(done.connection, error)
-                count = self._errors[executor_id] = self._errors.get(executor_id, 0) + 1
+                count = self._errors[account] = self._errors.get(account, 0) + 1
                 self._postpone(done.rows, ERROR_BACKOFF_S[min(count, len(ERROR_BACKOFF_S)) - 1])
                 continue
-            executors.note_success(done.connection)
-            self._errors.pop(executor_id, None)
+            executors.note_success(done.connection, is_use=False)
+            self._errors.pop(account, None)
             self._apply(done, reports)
             handled += len(done.rows)
         return handled

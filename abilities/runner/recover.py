@@ -80,7 +80,7 @@ def _end_overdue(now: datetime) -> int:
 
 
 def _stop_at_provider(task: Task, invocation: Invocation) -> None:
-    doorbell.ring_stop(task.provider, invocation.executor_id or "", invocation.ref)
+    doorbell.ring_stop(task.provider, invocation.executor_id or "", invocation.api_key_id or "", invocation.ref)
 
 
 def _recover_sending(now: datetime) -> int:

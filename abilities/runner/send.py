@@ -17,6 +17,7 @@ from abilities.runner import heartbeat
 from abilities.runner.accept import accept, wait_for_provider
 from abilities.runner.endings import problem_of, provider_problem, retry_at
 from executors import services as executors
+from executors.models import ApiKey
 from executors.providers.base import (
     Phase,
     ProviderBusy,
@@ -43,6 +44,8 @@ def run(task: Task, invocation: Invocation) -> None:
         except PodiError as error:
             _not_sent(task, invocation, error)
             return
+        if connection.api_key is not None:
+            _remember_key(invocation, connection.api_key)
         if not _may_still_send(invocation, claimed_at):
             return
         try:
@@ -53,6 +56,12 @@ def run(task: Task, invocation: Invocation) -> None:
             return
         executors.note_success(connection)
         accept(task, invocation, report, connection)
+
+
+def _remember_key(invocation: Invocation, api_key: ApiKey) -> None:
+    """With whose account the work is sent: only that one can be asked about it later."""
+    invocation.api_key = api_key
+    Invocation.objects.filter(pk=invocation.pk).update(api_key=api_key)
 
 
 def _may_still_send(invocation: Invocation, claimed_at: float) -> bool:

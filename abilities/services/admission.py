@@ -8,6 +8,7 @@ from typing import Any
 
 from abilities import errors, inputs, pricing, schema
 from abilities.models import Ability
+from abilities.orders import workflow_by_key
 from abilities.services.abilities import find_ability
 from executors import services as executors
 from executors.providers.base import Provider
@@ -89,6 +90,10 @@ def prepare(ability_id: str, call: Call, *, may_choose_inactive: bool = False) -
 
 def need_of(ability: Ability, *, asked_executor_id: str = "") -> executors.Need:
     metadata = ability.metadata or {}
+    workflow_id = ability.workflow_id or ""
+    if not workflow_id and metadata.get("workflow_key"):
+        found = workflow_by_key(str(metadata["workflow_key"]))
+        workflow_id = found.pk if found else ""
     return executors.Need(
         provider=ability.provider,
         capability_key=ability.capability_key,
@@ -100,7 +105,7 @@ def need_of(ability: Ability, *, asked_executor_id: str = "") -> executors.Need:
         required_tags=tuple(metadata.get("required_tags") or ()),
         policy=str(metadata.get("routing_policy") or "auto"),
         fallback_to_default=bool(metadata.get("fallback_to_default", True)),
-        workflow_id=ability.workflow_id or "",
+        workflow_id=workflow_id,
     )
 
 

@@ -190,7 +190,7 @@ def resolve_invocation(row: Invocation) -> Invocation:
         raise errors.PromptIdRequired()
     if row.executor is None or not row.executor.base_url:
         raise errors.NodeAddressRequired()
-    connection = executors.connect(row.executor.type, row.executor)
+    connection = executors.connect(row.executor.type, row.executor, api_key_id=row.api_key_id or "")
     try:
         report = connection.provider.poll([row.ref]).get(row.ref)
         if report is None or not report.phase.is_final:

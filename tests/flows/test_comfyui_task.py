@@ -178,7 +178,7 @@ def test_R5_a_node_that_tells_by_itself_is_asked_at_once_and_its_progress_is_see
 ) -> None:
     invert.workflow.definition["graph"]["2"] = {  # type: ignore[union-attr]
         "class_type": "RigSleep",
-        "inputs": {"image": ["1", 0], "seconds": 1.0, "steps": 5, "report": True},
+        "inputs": {"image": ["1", 0], "seconds": 1.0, "steps": 5, "report": True, "preview": "none", "seed": 0},
     }
     invert.workflow.save()  # type: ignore[union-attr]
     watching = runner.Watching()
