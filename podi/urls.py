@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
 
 from podi import health
@@ -19,6 +20,7 @@ urlpatterns = [
     path("docs", SpectacularSwaggerView.as_view(url_name="openapi", **_open), name="docs"),
     path("redoc", SpectacularRedocView.as_view(url_name="openapi", **_open), name="redoc"),
     path("admin/", admin.site.urls),
+    path("i18n/setlang/", set_language, name="set_language"),
     path("", include("podi.base.api.urls")),
     path("", include("podi.events.urls")),
     path("", include("media.urls")),

@@ -16,6 +16,7 @@ from abilities.services.log import (
     log_metrics,
     resolve_invocation,
 )
+from abilities.services.statistics import Slice, Today, calls_over_time, today, with_recent_calls
 from abilities.services.tasks import (
     Created,
     Once,
@@ -36,7 +37,10 @@ __all__ = [
     "LogFilter",
     "Once",
     "Prepared",
+    "Slice",
+    "Today",
     "active_abilities",
+    "calls_over_time",
     "cancel_task",
     "create_ability",
     "create_task",
@@ -55,5 +59,7 @@ __all__ = [
     "resolve_invocation",
     "retry_task",
     "tasks_of",
+    "today",
     "update_ability",
+    "with_recent_calls",
 ]

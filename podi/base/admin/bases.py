@@ -175,7 +175,3 @@ def _with_refusal(form_class: Any, error: PodiError) -> Any:
             return cleaned
 
     return RefusedForm
-
-
-admin.site.site_header = admin.site.site_title = "PODI"
-admin.site.index_title = _("Operations")
