@@ -27,6 +27,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from abilities import doorbell, pricing, results
+from abilities.atomicity import whole
 from abilities.models import Invocation, Task, TaskAsset
 from executors import services as executors
 from podi.events import services as events
@@ -108,7 +109,8 @@ def advance(task: Task, to: str, expected: Mapping[str, Any] | None = None, /, *
 
 def claim(task: Task, invocation: Invocation) -> bool:
     """queued → running for one attempt. Opens its own transaction (or joins the caller's)."""
-    with transaction.atomic():
+
+    def work() -> bool:
         now = timezone.now()
         moved = advance(
             task,
@@ -122,7 +124,9 @@ def claim(task: Task, invocation: Invocation) -> bool:
         if moved:
             invocation.save(force_insert=True)
             events.record_all([_fact(task, log_id=invocation.pk, moment=now)])
-    return moved
+        return moved
+
+    return whole(work, task, invocation)
 
 
 def requeue(
@@ -133,23 +137,38 @@ def requeue(
     not_before: datetime | None,
     status: str = Invocation.Status.FAILED,
     avoided_executor_ids: list[str] | None = None,
+    is_free: bool = False,
 ) -> bool:
-    """running → queued after an attempt that was surely not taken. The place in the queue is kept."""
-    with transaction.atomic():
+    """running → queued after an attempt that was surely not taken. The place in the queue is kept, the slot goes on.
+
+    A free attempt is not counted: nobody was there to take the work. A cancel that was asked meanwhile wins: the task
+    ends as cancelled. False when somebody was first.
+    """
+
+    def work() -> bool:
+        changes = {"max_attempts": task.max_attempts + 1} if is_free else {}
         moved = advance(
             task,
             _State.QUEUED,
+            {"cancel_requested_at": None},
             not_before=not_before,
             rung_at=None,
             progress=0.0,
             avoided_executor_ids=avoided_executor_ids or [],
+            **changes,
         )
         if moved:
             _close(invocation, status=status, problem=problem)
             if task.executor_id:
                 executors.park(task.id)
+                _ring_next(task)
             events.record_all([_fact(task, log_id=invocation.pk, moment=timezone.now(), reason=problem)])
-    return moved
+        return moved
+
+    if whole(work, task, invocation):
+        return True
+    task.refresh_from_db(fields=["cancel_requested_at"])
+    return task.cancel_requested_at is not None and cancel(task, invocation)
 
 
 def succeed(task: Task, invocation: Invocation, delivered: Delivered, *, unless_cancel_asked: bool = False) -> bool:
@@ -157,7 +176,8 @@ def succeed(task: Task, invocation: Invocation, delivered: Delivered, *, unless_
 
     `unless_cancel_asked`: where throwing the result away costs nothing, a cancel that was asked meanwhile wins.
     """
-    with transaction.atomic():
+
+    def work() -> bool:
         now = timezone.now()
         expected = {"cancel_requested_at": None} if unless_cancel_asked else {}
         if not advance(
@@ -182,7 +202,9 @@ def succeed(task: Task, invocation: Invocation, delivered: Delivered, *, unless_
             cost_amount=pricing.amount(price, Decimal(quantity)),
         )
         _end(task, invocation, moment=now)
-    return True
+        return True
+
+    return whole(work, task, invocation)
 
 
 def fail(task: Task, invocation: Invocation | None, problem: Problem, *, response: Any = None) -> bool:
@@ -208,13 +230,13 @@ def note_progress(task: Task, progress: float) -> None:
 
 
 def _end_badly(task: Task, invocation: Invocation | None, *, to: str, problem: Problem, response: Any = None) -> bool:
-    with transaction.atomic():
+    def work() -> bool:
         now = timezone.now()
         if not advance(
             task,
             to,
             error_code=problem.code[:128],
-            error_message=problem.message[:4000],
+            error_message=_sound(problem.message),
             is_error_retryable=problem.is_retryable,
             finished_at=now,
             rung_at=None,
@@ -231,7 +253,9 @@ def _end_badly(task: Task, invocation: Invocation | None, *, to: str, problem: P
                 response_payload=response,
             )
         _end(task, invocation, moment=now)
-    return True
+        return True
+
+    return whole(work, task, invocation)
 
 
 def _end(task: Task, invocation: Invocation | None, *, moment: datetime) -> None:
@@ -288,10 +312,15 @@ def _close(invocation: Invocation, *, status: str, problem: Problem | None = Non
         "updated_at": now,
     }
     if problem is not None:
-        changes |= {"error_code": problem.code[:128], "error_message": problem.message[:4000]}
+        changes |= {"error_code": problem.code[:128], "error_message": _sound(problem.message)}
     Invocation.objects.filter(pk=invocation.pk).update(**changes)
     for name, value in changes.items():
         setattr(invocation, name, value)
+
+
+def _sound(message: str) -> str:
+    """Cut, and without the halves of characters that some services send and no database takes."""
+    return message[:4000].encode("utf-8", "replace").decode()
 
 
 def _fact(task: Task, *, log_id: int | None, moment: datetime, reason: Problem | None = None) -> events.Fact:

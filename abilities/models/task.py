@@ -64,7 +64,7 @@ class Task(models.Model):
     deadline_at = models.DateTimeField(_("deadline"))
     cancel_requested_at = models.DateTimeField(_("cancel asked at"), null=True, blank=True)
     rung_at = models.DateTimeField(null=True, blank=True, editable=False)
-    """When a worker was last rung for this queued task."""
+    """When a worker was last rung for this task: to take it, or to stop it."""
     executor = models.ForeignKey(
         Executor, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("executor")
     )

@@ -36,21 +36,38 @@ def accept(task: Task, invocation: Invocation, report: Report, connection: execu
 
 
 def wait_for_provider(task: Task, invocation: Invocation, report: Report, connection: executors.Connection) -> None:
-    """The provider has it: from here on the poller asks by `ref`, and no process holds anything."""
+    """The provider has it: from here on the poller asks by `ref`, and no process holds anything.
+
+    Where the task has ended in the meantime (its deadline, say), the provider is asked to stop.
+    """
     now = timezone.now()
     invocation.accepted_at = invocation.accepted_at or now
-    Invocation.objects.filter(pk=invocation.pk).exclude(step=Invocation.Step.CLOSED).update(
-        step=Invocation.Step.WAITING,
-        ref=invocation.ref,
-        accepted_at=invocation.accepted_at,
-        claimed_until=None,
-        next_poll_at=now + timedelta(seconds=connection.provider.poll_interval_s / 2),
-        updated_at=now,
+    is_open = (
+        Invocation.objects.filter(pk=invocation.pk)
+        .exclude(step=Invocation.Step.CLOSED)
+        .update(
+            step=Invocation.Step.WAITING,
+            ref=invocation.ref,
+            accepted_at=invocation.accepted_at,
+            claimed_until=None,
+            next_poll_at=now + timedelta(seconds=connection.provider.poll_interval_s / 2),
+            updated_at=now,
+        )
     )
+    if not is_open:
+        ring_stop(task, invocation)
+        return
     note_running(task, invocation, report)
     asked = Task.objects.filter(pk=task.pk).values_list("cancel_requested_at", flat=True).first()
     if asked:
         doorbell.ring_cancel(task.pk)
+
+
+def ring_stop(task: Task, invocation: Invocation) -> None:
+    """Have a provider stop work that nobody waits for any more. Nothing depends on it."""
+    if invocation.ref:
+        executor_id, api_key_id = invocation.executor_id or "", invocation.api_key_id or ""
+        doorbell.ring_stop(task.provider, executor_id, api_key_id, invocation.ref)
 
 
 def note_running(task: Task, invocation: Invocation, report: Report) -> None:

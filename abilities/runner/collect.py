@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db.models import F
 from django.utils import timezone
 
 from abilities import lifecycle, results
@@ -33,7 +34,7 @@ def collect(invocation_id: int) -> None:
     claimed = (
         Invocation.objects.filter(pk=invocation_id, step=Invocation.Step.COLLECTING)
         .exclude(claimed_until__gt=now)
-        .update(claimed_until=now + timedelta(seconds=settings.TASK_CLAIM_S))
+        .update(claimed_until=now + timedelta(seconds=settings.TASK_CLAIM_S), store_count=F("store_count") + 1)
     )
     if not claimed:
         return
@@ -43,6 +44,10 @@ def collect(invocation_id: int) -> None:
         return
     pending = invocation.pending_outputs or {}
     outputs = tuple(Output(**stored) for stored in pending.get("outputs") or [])
+    if invocation.store_count > MAX_STORE_TRIES:
+        # Each try ended its process before it could say why.
+        lifecycle.fail(task, invocation, problem_of(media_errors.AssetStoreFailed))
+        return
     with heartbeat.holding(invocation.pk):
         connection = executors.connect(task.provider, invocation.executor, api_key_id=invocation.api_key_id or "")
         collect_now(task, invocation, pending, outputs, connection)
@@ -138,12 +143,11 @@ def _later(
     code = error.code
     message = error.message if isinstance(error, ProviderError) else str(error.text)
     can_fetch_again = all(output.locator is not None or output.text is not None for output in outputs)
-    tries = invocation.store_count + 1
+    tries = invocation.store_count
     problem = lifecycle.Problem(code=code, message=message, is_retryable=True)
     if can_fetch_again and tries < MAX_STORE_TRIES and task.deadline_at > now:
         pause_s = STORE_BACKOFF_S[min(tries - 1, len(STORE_BACKOFF_S) - 1)]
         Invocation.objects.filter(pk=invocation.pk, step=Invocation.Step.COLLECTING).update(
-            store_count=tries,
             claimed_until=None,
             next_poll_at=now + timedelta(seconds=pause_s),
             error_code=code,

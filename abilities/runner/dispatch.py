@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
-from django.db import transaction
 from django.utils import timezone
 
 from abilities import attempts, lifecycle
+from abilities.atomicity import whole
 from abilities.models import Invocation, Task
 from abilities.runner.endings import timed_out
 from abilities.runner.send import run
 from abilities.services.admission import need_of
+from executors import errors as executor_errors
 from executors import services as executors
 from executors.providers.base import Provider
 from podi.base.errors import PodiError
+
+logger = logging.getLogger(__name__)
 
 
 class _LostRace(Exception):
@@ -25,10 +29,12 @@ def dispatch(task_id: str) -> None:
     """Safe to call any number of times, from any process: only one claims the task."""
     task = Task.objects.select_related("ability").filter(pk=task_id).first()
     now = timezone.now()
-    if task is None or task.state != Task.State.QUEUED or (task.not_before and task.not_before > now):
+    if task is None or task.state != Task.State.QUEUED:
         return
     if task.cancel_requested_at:
         lifecycle.cancel(task)
+        return
+    if task.not_before and task.not_before > now:
         return
     if task.deadline_at <= now:
         lifecycle.fail(task, None, timed_out())
@@ -45,22 +51,31 @@ def _claim(task: Task) -> Invocation | None:
         return invocation if lifecycle.claim(task, invocation) else None
     try:
         route = executors.route(_need(task))
-    except PodiError as error:
+    except executor_errors.ExecutorNotFound as error:
         problem = lifecycle.Problem(code=error.detail, message=str(error.text), is_retryable=error.retryable)
         lifecycle.fail(task, None, problem)
+        return None
+    except PodiError as error:
+        # It could be served when it was asked for: an operator switched something off, and may switch it on again.
+        logger.info("task %s waits: %s", task.id, error.detail)
+        _wait(task)
         return None
     try:
         invocation_or_none = _claim_slot(task, route, provider)
     except _LostRace:
         return None
     if invocation_or_none is None:
-        # Whoever ends a task on these executors rings for the next one; the sweep does if that ring is lost.
-        Task.objects.filter(pk=task.pk, state=Task.State.QUEUED, attempt=task.attempt).update(rung_at=timezone.now())
+        _wait(task)
     return invocation_or_none
 
 
+def _wait(task: Task) -> None:
+    """Whoever ends a task on these executors rings for the next one; the sweep does if that ring is lost."""
+    Task.objects.filter(pk=task.pk, state=Task.State.QUEUED, attempt=task.attempt).update(rung_at=timezone.now())
+
+
 def _claim_slot(task: Task, route: executors.Route, provider: type[Provider]) -> Invocation | None:
-    with transaction.atomic():
+    def work() -> Invocation | None:
         lease = executors.start(task.id, route)
         if lease is None:
             return None
@@ -69,10 +84,11 @@ def _claim_slot(task: Task, route: executors.Route, provider: type[Provider]) ->
         )
         if not lifecycle.claim(task, invocation):
             raise _LostRace
-    return invocation
+        return invocation
+
+    return whole(work, task)
 
 
 def _need(task: Task) -> executors.Need:
-    assert task.ability is not None
-    need = need_of(task.ability, asked_executor_id=task.wanted_executor_id)
+    need = need_of(task)
     return replace(need, avoided_executor_ids=tuple(task.avoided_executor_ids or ()))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.utils import timezone
 
 from abilities import errors
 from abilities.lifecycle import Problem
-from abilities.models import Task
+from abilities.models import Invocation, Task
 from executors.providers.base import ProviderError
 from podi.base.errors import PodiError
 
@@ -23,13 +24,21 @@ def timed_out() -> Problem:
     return problem_of(errors.TaskTimeout)
 
 
+def overdue_problem(last: Invocation | None) -> Problem:
+    """Past its deadline. What the last attempt ended with, or could not store, is the cause worth knowing."""
+    problem = timed_out()
+    if last is None or not last.error_code:
+        return problem
+    if last.step == Invocation.Step.COLLECTING:
+        return Problem(code=last.error_code, message=last.error_message, is_retryable=True)
+    return replace(problem, message=f"{problem.message} ({last.error_code}: {last.error_message})")
+
+
 def provider_problem(error: ProviderError) -> Problem:
     return Problem(code=error.code, message=error.message, is_retryable=error.is_retryable)
 
 
 def retry_at(task: Task, retry_after_s: float | None) -> datetime:
-    """When the next attempt may begin: what the provider asked for (seconds), else a growing pause."""
-    pause_s = retry_after_s
-    if pause_s is None:
-        pause_s = BACKOFF_S[min(task.attempt - 1, len(BACKOFF_S) - 1)]
+    """When the next attempt may begin: a growing pause, and not before the provider said (seconds)."""
+    pause_s = max(retry_after_s or 0, BACKOFF_S[min(task.attempt - 1, len(BACKOFF_S) - 1)])
     return timezone.now() + timedelta(seconds=pause_s)

@@ -111,6 +111,10 @@ class Polling:
                 count = self._errors[account] = self._errors.get(account, 0) + 1
                 self._postpone(done.rows, ERROR_BACKOFF_S[min(count, len(ERROR_BACKOFF_S)) - 1])
                 continue
+            except Exception:
+                logger.exception("%s gave an answer its adapter cannot read", account)
+                self._postpone(done.rows, ERROR_BACKOFF_S[-1])
+                continue
             executors.note_success(done.connection, is_use=False)
             self._errors.pop(account, None)
             self._apply(done, reports)
@@ -120,16 +124,25 @@ class Polling:
     def _apply(self, done: _Pass, reports: Mapping[str, Report]) -> None:
         unchanged: list[Invocation] = []
         for row in done.rows:
-            report = reports.get(row.ref)
-            if report is None:
-                self._missed(row)
-            elif report.phase.is_final:
-                accept(row.task, row, report, done.connection)
-            else:
-                note_running(row.task, row, report)
-                unchanged.append(row)
+            try:
+                if not self._apply_one(row, reports.get(row.ref), done.connection):
+                    unchanged.append(row)
+            except Exception:
+                # What goes wrong with one task must not keep the others of its node waiting (R4).
+                logger.exception("the report about task %s could not be taken; it is asked for again", row.task_id)
         interval_s = done.connection.provider.poll_interval_s
         self._postpone(unchanged, interval_s)
+
+    def _apply_one(self, row: Invocation, report: Report | None, connection: executors.Connection) -> bool:
+        """False when nothing changed that matters."""
+        if report is None:
+            self._missed(row)
+        elif report.phase.is_final:
+            accept(row.task, row, report, connection)
+        else:
+            note_running(row.task, row, report)
+            return False
+        return True
 
     def _missed(self, row: Invocation) -> None:
         """The provider does not know it. Only after several misses is that taken for the truth."""

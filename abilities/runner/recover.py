@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from abilities import doorbell, lifecycle
 from abilities.errors import Interrupted, ProviderForgot
 from abilities.models import Invocation, Task
-from abilities.runner.endings import BACKOFF_S, problem_of, timed_out
+from abilities.runner.accept import ring_stop
+from abilities.runner.endings import BACKOFF_S, overdue_problem, problem_of
 from abilities.runner.send import submit_unknown
 from executors import services as executors
+
+logger = logging.getLogger(__name__)
 
 RING_AGAIN_S = 5.0
 """A queued task that was rung and not claimed for this long is rung again."""
@@ -24,7 +30,7 @@ BATCH = 200
 def sweep() -> int:
     """One pass over everything that should have moved. Returns how much; safe in any number of processes."""
     now = timezone.now()
-    return _ring_queued(now) + _end_overdue(now) + _recover_sending(now) + _ring_collecting(now)
+    return sum(part(now) for part in (_ring_queued, _end_overdue, _recover_sending, _ring_collecting, _ring_cancelled))
 
 
 def lost(task: Task, invocation: Invocation) -> None:
@@ -72,15 +78,27 @@ def _end_overdue(now: datetime) -> int:
     open_states = (Task.State.QUEUED, Task.State.RUNNING)
     overdue = list(Task.objects.filter(state__in=open_states, deadline_at__lte=now).order_by("deadline_at")[:BATCH])
     for task in overdue:
-        invocation = task.invocations.filter(attempt=task.attempt).exclude(step=Invocation.Step.CLOSED).first()
-        if task.state == Task.State.RUNNING and invocation and invocation.step == Invocation.Step.WAITING:
-            _stop_at_provider(task, invocation)
-        lifecycle.fail(task, invocation, timed_out())
+        with _apart(task.pk):
+            _end_overdue_task(task)
     return len(overdue)
 
 
-def _stop_at_provider(task: Task, invocation: Invocation) -> None:
-    doorbell.ring_stop(task.provider, invocation.executor_id or "", invocation.api_key_id or "", invocation.ref)
+def _end_overdue_task(task: Task) -> None:
+    last = task.invocations.select_related("executor").order_by("-attempt").first()
+    is_open = last is not None and last.attempt == task.attempt and last.step != Invocation.Step.CLOSED
+    with transaction.atomic():
+        has_ended = lifecycle.fail(task, last if is_open else None, overdue_problem(last))
+        if has_ended and last and is_open and last.step in (Invocation.Step.SENDING, Invocation.Step.WAITING):
+            ring_stop(task, last)
+
+
+@contextmanager
+def _apart(subject: object) -> Iterator[None]:
+    """What goes wrong with one row must not keep the sweep from the others (R4)."""
+    try:
+        yield
+    except Exception:
+        logger.exception("the sweep stumbled over %s; the next one tries again", subject)
 
 
 def _recover_sending(now: datetime) -> int:
@@ -95,7 +113,8 @@ def _recover_sending(now: datetime) -> int:
             pk=invocation.pk, step=Invocation.Step.SENDING, claimed_until=invocation.claimed_until
         ).update(claimed_until=now + timedelta(seconds=settings.TASK_CLAIM_S))
         if taken:
-            _recover(invocation.task, invocation)
+            with _apart(invocation.task_id):
+                _recover(invocation.task, invocation)
     return len(stale)
 
 
@@ -107,6 +126,8 @@ def _recover(task: Task, invocation: Invocation) -> None:
         Invocation.objects.filter(pk=invocation.pk, step=Invocation.Step.SENDING).update(
             step=Invocation.Step.WAITING, claimed_until=None, next_poll_at=now, miss_count=0
         )
+        if task.cancel_requested_at:
+            doorbell.ring_cancel(task.pk)
     elif not provider.is_repeatable:
         submit_unknown(task, invocation, cause="The process stopped while sending.")
     elif task.attempt < task.max_attempts:
@@ -129,6 +150,18 @@ def _ring_collecting(now: datetime) -> int:
         )
         if changed:
             doorbell.ring_collect(row_id)
+    return len(ids)
+
+
+def _ring_cancelled(now: datetime) -> int:
+    """Running tasks that somebody wants stopped and whose ring was lost, or whose provider did not listen."""
+    unheard = Q(rung_at=None) | Q(rung_at__lt=now - timedelta(seconds=RING_AGAIN_S))
+    asked_before = now - timedelta(seconds=RING_AGAIN_S)
+    wanted = Task.objects.filter(unheard, state=Task.State.RUNNING, cancel_requested_at__lt=asked_before)
+    ids = list(wanted.order_by("cancel_requested_at").values_list("id", flat=True)[:BATCH])
+    for task_id in ids:
+        if wanted.filter(pk=task_id).update(rung_at=now):
+            doorbell.ring_cancel(task_id)
     return len(ids)
 
 

@@ -50,6 +50,9 @@ def run(task: Task, invocation: Invocation) -> None:
             return
         try:
             report = connection.provider.submit(order)
+        except PodiError as error:
+            _not_sent(task, invocation, error)  # a kept picture could not be opened
+            return
         except ProviderError as error:
             executors.note_failure(connection, error)
             _refused(task, invocation, error, connection)
@@ -81,7 +84,8 @@ def _not_sent(task: Task, invocation: Invocation, error: PodiError) -> None:
     problem = lifecycle.Problem(code=error.detail, message=str(error.text), is_retryable=error.retryable)
     if error.retryable and _may_try_again(task):
         when = retry_at(task, error.retry_after_s)
-        lifecycle.requeue(task, invocation, problem=problem, not_before=when)
+        avoided = list(task.avoided_executor_ids or [])
+        lifecycle.requeue(task, invocation, problem=problem, not_before=when, avoided_executor_ids=avoided)
     else:
         lifecycle.fail(task, invocation, problem)
 
@@ -92,8 +96,11 @@ def _refused(task: Task, invocation: Invocation, error: ProviderError, connectio
         _perhaps_taken(task, invocation, error, connection)
         return
     problem = provider_problem(error)
-    again = isinstance(error, ProviderUnreachable | ProviderBusy | ProviderRefusedKey)
-    if again and _may_try_again(task):
+    # Nobody was there to take it: that costs no attempt, the deadline is the limit. A refused key costs one.
+    is_free = isinstance(error, ProviderUnreachable | ProviderBusy)
+    if (is_free and task.deadline_at > timezone.now()) or (
+        isinstance(error, ProviderRefusedKey) and _may_try_again(task)
+    ):
         avoided = list(task.avoided_executor_ids or [])
         if not isinstance(error, ProviderBusy) and task.executor_id and task.executor_id not in avoided:
             avoided.append(task.executor_id)
@@ -103,6 +110,7 @@ def _refused(task: Task, invocation: Invocation, error: ProviderError, connectio
             problem=problem,
             not_before=retry_at(task, error.retry_after_s),
             avoided_executor_ids=avoided[-8:],
+            is_free=is_free,
         )
         return
     lifecycle.fail(task, invocation, problem, response=redact(error.raw))
@@ -121,8 +129,9 @@ def _perhaps_taken(task: Task, invocation: Invocation, error: ProviderError, con
 def submit_unknown(task: Task, invocation: Invocation, *, cause: str) -> None:
     """The provider may have the work and cannot be asked: end it, give the points back, tell an operator."""
     problem = problem_of(SubmitUnknown)
-    if lifecycle.fail(task, invocation, problem, response={"cause": cause[:500]}):
-        raise_alert("task.submit_unknown", task, cause=cause)
+    with transaction.atomic():
+        if lifecycle.fail(task, invocation, problem, response={"cause": cause[:500]}):
+            raise_alert("task.submit_unknown", task, cause=cause)
 
 
 def raise_alert(topic: str, task: Task, **facts: str) -> None:

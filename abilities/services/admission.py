@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
+
 from abilities import errors, inputs, pricing, schema
-from abilities.models import Ability
+from abilities.models import Ability, Task
 from abilities.orders import workflow_by_key
 from abilities.services.abilities import find_ability
 from executors import services as executors
@@ -18,6 +20,7 @@ from podi.events import services as events
 
 MAX_METADATA_BYTES = 16 * 1024
 MAX_PRIORITY = 9
+MIN_DEADLINE_S, MAX_DEADLINE_S = 5, 7 * 24 * 3600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,8 @@ class Prepared:
     need: executors.Need
     route: executors.Route | None
     """None where the provider works in our own processes."""
+    deadline_s: int
+    """So long after its creation the task ends, whatever has become of it."""
 
 
 def prepare(ability_id: str, call: Call, *, may_choose_inactive: bool = False) -> Prepared:
@@ -70,12 +75,23 @@ def prepare(ability_id: str, call: Call, *, may_choose_inactive: bool = False) -
     for picture in checked.images:
         media.check_input(picture.value, field=picture.field)
     _check_metadata(call.metadata)
+    _check_priority(call.priority)
     if call.callback_url:
         events.check_callback(call.callback_url, call.callback_headers)
     metadata = ability.metadata or {}
     expected = expected_outputs(metadata, checked.values)
     provider = executors.provider_class(ability.provider)
-    need = need_of(ability, asked_executor_id=call.executor_id)
+    need = _need(
+        metadata,
+        provider=ability.provider,
+        capability_key=ability.capability_key,
+        ability_id=ability.id,
+        asked_executor_id=call.executor_id,
+        bound_executor_id=ability.executor_id or "",
+        workflow_id=ability.workflow_id or "",
+    )
+    # A kind that works in our own processes needs no executor, but still refuses one that is not there.
+    route = executors.route(need) if provider.needs_executor or call.executor_id else None
     return Prepared(
         ability=ability,
         call=call,
@@ -84,22 +100,44 @@ def prepare(ability_id: str, call: Call, *, may_choose_inactive: bool = False) -
         expected_outputs=expected,
         provider=provider,
         need=need,
-        route=executors.route(need) if provider.needs_executor else None,
+        route=route if provider.needs_executor else None,
+        deadline_s=_deadline_s(call.deadline_s, metadata),
     )
 
 
-def need_of(ability: Ability, *, asked_executor_id: str = "") -> executors.Need:
-    metadata = ability.metadata or {}
-    workflow_id = ability.workflow_id or ""
+def need_of(task: Task) -> executors.Need:
+    """What a task needs, by the definition it was created with: a later change of the ability does not reach it."""
+    frozen = task.definition
+    return _need(
+        frozen.get("metadata") or {},
+        provider=task.provider,
+        capability_key=task.capability_key,
+        ability_id=task.ability_id or "",
+        asked_executor_id=task.wanted_executor_id,
+        bound_executor_id=frozen.get("executor_id") or "",
+        workflow_id=frozen.get("workflow_id") or "",
+    )
+
+
+def _need(
+    metadata: Mapping[str, Any],
+    *,
+    provider: str,
+    capability_key: str,
+    ability_id: str,
+    asked_executor_id: str,
+    bound_executor_id: str,
+    workflow_id: str,
+) -> executors.Need:
     if not workflow_id and metadata.get("workflow_key"):
         found = workflow_by_key(str(metadata["workflow_key"]))
         workflow_id = found.pk if found else ""
     return executors.Need(
-        provider=ability.provider,
-        capability_key=ability.capability_key,
-        ability_id=ability.id,
+        provider=provider,
+        capability_key=capability_key,
+        ability_id=ability_id,
         asked_executor_id=asked_executor_id,
-        bound_executor_id=ability.executor_id or "",
+        bound_executor_id=bound_executor_id,
         action=str(metadata.get("action") or ""),
         allowed_executor_ids=tuple(metadata.get("allowed_executor_ids") or ()),
         required_tags=tuple(metadata.get("required_tags") or ()),
@@ -119,6 +157,18 @@ def expected_outputs(metadata: Mapping[str, Any], values: Mapping[str, Any]) -> 
         wanted = values.get(count, 1) if isinstance(count, str) else count
         total += int(wanted) if isinstance(wanted, int | float) else 1
     return max(1, total)
+
+
+def _check_priority(priority: int) -> None:
+    if not 0 <= priority <= MAX_PRIORITY:
+        raise InvalidInput(fields={"priority": f"0 to {MAX_PRIORITY}"})
+
+
+def _deadline_s(asked_s: int | None, metadata: Mapping[str, Any]) -> int:
+    seconds = asked_s if asked_s is not None else int(metadata.get("deadline_s") or settings.TASK_DEADLINE_S)
+    if not MIN_DEADLINE_S <= seconds <= MAX_DEADLINE_S:
+        raise InvalidInput(fields={"deadlineSeconds": f"{MIN_DEADLINE_S} to {MAX_DEADLINE_S}"})
+    return seconds
 
 
 def _check_metadata(metadata: Mapping[str, Any]) -> None:

@@ -5,30 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from abilities import attempts, doorbell, errors, lifecycle
+from abilities.atomicity import whole
 from abilities.models import Ability, Invocation, Task, TaskAsset
 from abilities.redaction import redact
-from abilities.services.admission import MAX_PRIORITY, Prepared, need_of
+from abilities.services.admission import Prepared, need_of
 from executors import errors as executor_errors
 from executors import services as executors
 from executors.providers.base import Provider
 from media import services as media
 from media.models import Asset
 from podi.base import idempotency
-from podi.base.errors import ConcurrencyLimited, InvalidInput
+from podi.base.errors import ConcurrencyLimited
 from podi.base.ids import decode_task_id
 from podi.base.models import ApiToken, User
 from wallet import services as wallet
 
-MIN_DEADLINE_S, MAX_DEADLINE_S = 5, 7 * 24 * 3600
 _COPIED = (
     "ability_id",
     "ability_name",
@@ -101,7 +100,7 @@ def create_task(
         "values": dict(prepared.checked.values),
         "files": [{"field": name, "assetId": asset.id} for name, asset in assets],
     }
-    return _store(task, route=prepared.route, provider=prepared.provider, assets=assets, once=once, start=start)
+    return _store(actor, task, route=prepared.route, provider=prepared.provider, assets=assets, once=once, start=start)
 
 
 def repeated_task(actor: User, once: Once | None) -> Task | None:
@@ -164,7 +163,7 @@ def retry_task(actor: User, task: Task, *, token: ApiToken | None = None, once: 
     provider = executors.provider_class(task.provider)
     route = None
     if provider.needs_executor:
-        route = executors.route(need_of(ability, asked_executor_id=task.wanted_executor_id))
+        route = executors.route(need_of(task))
     now = timezone.now()
     lifetime = task.deadline_at - task.created_at
     again = Task(
@@ -176,7 +175,7 @@ def retry_task(actor: User, task: Task, *, token: ApiToken | None = None, once: 
     )
     by_id = {row.asset_id: row.asset for row in task.assets.select_related("asset").filter(asset_type="input")}
     files = [(f["field"], by_id[f["assetId"]]) for f in task.inputs.get("files", []) if f["assetId"] in by_id]
-    return _store(again, route=route, provider=provider, assets=files, once=once, start=False)
+    return _store(actor, again, route=route, provider=provider, assets=files, once=once, start=False)
 
 
 def queue_place(task: Task) -> QueuePlace:
@@ -212,7 +211,7 @@ def _new_task(actor: User, prepared: Prepared, *, source: str, token: ApiToken |
     metadata = ability.metadata or {}
     request = {
         "inputs": redact(dict(prepared.checked.values)),
-        "imageUrl": next((p.value for p in prepared.checked.images if p.value.startswith("http")), None),
+        "imageUrl": redact(next((p.value for p in prepared.checked.images if p.value.startswith("http")), None)),
         "hasImageBase64": any(not p.value.startswith("http") for p in prepared.checked.images),
         "imageListCount": len(prepared.checked.images),
         "metadata": redact(dict(call.metadata)),
@@ -230,12 +229,13 @@ def _new_task(actor: User, prepared: Prepared, *, source: str, token: ApiToken |
         owner=actor,
         api_token=token,
         source=source,
-        priority=_checked_priority(call.priority),
+        priority=call.priority,
         max_attempts=settings.TASK_MAX_ATTEMPTS,
         wanted_executor_id=call.executor_id,
         request=request,
         definition={
             "metadata": metadata,
+            "executor_id": ability.executor_id,
             "workflow_id": ability.workflow_id,
             "coze_workflow_id": ability.coze_workflow_id,
             "ability_type": ability.ability_type,
@@ -247,12 +247,13 @@ def _new_task(actor: User, prepared: Prepared, *, source: str, token: ApiToken |
         callback_url=call.callback_url,
         callback_headers=dict(call.callback_headers),
         price_points=prepared.quote.points,
-        deadline_at=_deadline(now, call.deadline_s, metadata),
+        deadline_at=now + timedelta(seconds=prepared.deadline_s),
         created_at=now,
     )
 
 
 def _store(
+    actor: User,
     task: Task,
     *,
     route: executors.Route | None,
@@ -261,34 +262,39 @@ def _store(
     once: Once | None,
     start: bool,
 ) -> Created:
-    assert task.owner is not None
-    owner = task.owner
+    def work() -> Invocation | None:
+        if once is not None:
+            idempotency.remember(actor, once.key, fingerprint=once.fingerprint, subject=("task", task.id))
+        _check_open_tasks(task.api_token)
+        first = _take_place(task, route, provider=provider, start=start)
+        _hold_points(actor, task)
+        if first is None:
+            task.rung_at = task.created_at
+            doorbell.ring_dispatch(task.id)
+        lifecycle.open_task(task, first=first)
+        _attach(task, assets)
+        return first
+
     try:
-        with transaction.atomic():
-            if once is not None:
-                idempotency.remember(owner, once.key, fingerprint=once.fingerprint, subject=("task", task.id))
-            _check_open_tasks(task.api_token)
-            first = _take_place(task, route, provider=provider, start=start)
-            if task.price_points:
-                held = wallet.hold(
-                    owner_id=owner.pk,
-                    points=task.price_points,
-                    key=f"task:{task.id}",
-                    subject=("task", task.id),
-                    action=task.capability_key,
-                    channel=task.source,
-                )
-                task.hold_id = held.pk
-            if first is None:
-                task.rung_at = task.created_at
-                doorbell.ring_dispatch(task.id)
-            lifecycle.open_task(task, first=first)
-            _attach(task, assets)
+        first = whole(work, task)
     except idempotency.AlreadyRemembered:
-        repeated = repeated_task(owner, once)
+        repeated = repeated_task(actor, once)
         assert repeated is not None
         return Created(task=repeated, is_new=False)
     return Created(task=task, invocation=first)
+
+
+def _hold_points(actor: User, task: Task) -> None:
+    if task.price_points:
+        held = wallet.hold(
+            owner_id=task.owner_id or actor.pk,
+            points=task.price_points,
+            key=f"task:{task.id}",
+            subject=("task", task.id),
+            action=task.capability_key,
+            channel=task.source,
+        )
+        task.hold_id = held.pk
 
 
 def _take_place(
@@ -332,19 +338,6 @@ def _check_open_tasks(token: ApiToken | None) -> None:
     open_states = (Task.State.QUEUED, Task.State.RUNNING)
     if Task.objects.filter(api_token=token, state__in=open_states).count() >= token.max_concurrency:
         raise ConcurrencyLimited(retry_after_s=2, limit=token.max_concurrency)
-
-
-def _checked_priority(priority: int) -> int:
-    if not 0 <= priority <= MAX_PRIORITY:
-        raise InvalidInput(fields={"priority": f"0 to {MAX_PRIORITY}"})
-    return priority
-
-
-def _deadline(now: datetime, asked_s: int | None, metadata: dict[str, Any]) -> datetime:
-    seconds = asked_s if asked_s is not None else int(metadata.get("deadline_s") or settings.TASK_DEADLINE_S)
-    if not MIN_DEADLINE_S <= seconds <= MAX_DEADLINE_S:
-        raise InvalidInput(fields={"deadlineSeconds": f"{MIN_DEADLINE_S} to {MAX_DEADLINE_S}"})
-    return now + timedelta(seconds=seconds)
 
 
 def _trace(value: Any) -> str:
