@@ -8,12 +8,20 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from abilities import schema
+from abilities.listing import ability_item, public_metadata
 from abilities.models import Ability
-from abilities.results import iso
 from abilities.services import Call
 
 MAX_IMAGES = 20
+
+__all__ = [
+    "CallSerializer",
+    "PictureSerializer",
+    "TaskCallSerializer",
+    "ability_item",
+    "option_item",
+    "public_metadata",
+]
 
 
 class PictureSerializer(serializers.Serializer[Any]):
@@ -70,45 +78,6 @@ class CallSerializer(serializers.Serializer[Any]):
 
 class TaskCallSerializer(CallSerializer):
     abilityId = serializers.CharField(max_length=64)
-
-
-def ability_item(ability: Ability) -> dict[str, Any]:
-    """One item of `GET /api/abilities` (contract 1.9, camelCase)."""
-    metadata = ability.metadata or {}
-    most = metadata.get("max_output_images")
-    most = most if isinstance(most, int) and not isinstance(most, bool) else None
-    return {
-        "id": ability.id,
-        "provider": ability.provider,
-        "category": ability.category,
-        "capabilityKey": ability.capability_key,
-        "version": ability.version,
-        "displayName": ability.display_name,
-        "description": ability.description or None,
-        "status": ability.status,
-        "abilityType": ability.ability_type,
-        "workflowId": ability.workflow_id,
-        "executorId": ability.executor_id,
-        "cozeWorkflowId": ability.coze_workflow_id or None,
-        "defaultParams": ability.default_params or None,
-        "inputSchema": ability.input_schema or None,
-        "jsonSchema": schema.json_schema(ability.input_schema),
-        "metadata": public_metadata(metadata) or None,
-        "requiresImage": bool(metadata.get("requires_image_input")),
-        "supportsMultipleImages": bool(metadata.get("supports_multiple_outputs")) or (most or 0) > 1,
-        "maxOutputImages": most,
-        "lastHealthCheckAt": iso(ability.last_health_check_at),
-        "lastHealthStatus": ability.last_health_status or None,
-        "successRate": ability.success_rate,
-    }
-
-
-_ROUTING_KEYS = frozenset({"allowed_executor_ids", "required_tags", "routing_policy", "fallback_to_default"})
-
-
-def public_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What of the metadata callers may see: not how calls are routed, nor to which nodes."""
-    return {key: value for key, value in metadata.items() if key not in _ROUTING_KEYS}
 
 
 def option_item(ability: Ability, *, is_public: bool) -> dict[str, Any]:

@@ -1,5 +1,9 @@
 """What people and doors ask of abilities and tasks."""
 
+from abilities.inputs import coerce, option_values
+from abilities.listing import ability_item
+from abilities.results import invoke_response, public_id
+from abilities.schema import fields_of
 from abilities.services.abilities import (
     active_abilities,
     create_ability,
@@ -29,6 +33,7 @@ from abilities.services.tasks import (
     retry_task,
     tasks_of,
 )
+from abilities.services.waiting import in_thread, wait_for_end
 
 __all__ = [
     "Call",
@@ -39,20 +44,27 @@ __all__ = [
     "Prepared",
     "Slice",
     "Today",
+    "ability_item",
     "active_abilities",
     "calls_over_time",
     "cancel_task",
+    "coerce",
     "create_ability",
     "create_task",
     "delete_ability",
+    "fields_of",
     "find_ability",
     "find_invocations",
     "find_task",
+    "in_thread",
+    "invoke_response",
     "load_catalog",
     "log_id_of",
     "log_items",
     "log_metrics",
+    "option_values",
     "prepare",
+    "public_id",
     "queue_place",
     "read_catalog",
     "repeated_task",
@@ -61,5 +73,6 @@ __all__ = [
     "tasks_of",
     "today",
     "update_ability",
+    "wait_for_end",
     "with_recent_calls",
 ]
