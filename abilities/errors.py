@@ -119,6 +119,10 @@ class NodeRunNotDone(PodiError):
     fault = "provider"
     message = _("The node has not finished this run, or no longer knows it.")
 
+    @property
+    def detail(self) -> str:
+        return f"{self.code}_{self.suffix or 'unknown'}"
+
 
 class NodeImagesEmpty(PodiError):
     code = "COMFYUI_IMAGES_EMPTY"

@@ -7,6 +7,7 @@ the admin form, and this module the validation.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,9 @@ from podi.base.errors import InvalidInput
 FIELD_TYPES = frozenset({"text", "textarea", "select", "switch", "number", "image"})
 IMAGE_ALIASES = ("image_url", "imageUrl", "url", "image_base64", "imageBase64")
 MAX_TEXT_CHARS = 20_000
+MAX_NUMBER = 2**53
+"""Beyond it numbers are no longer the same in every program on the way."""
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _TRUE = frozenset({"1", "true", "yes", "y", "on"})
 _FALSE = frozenset({"0", "false", "no", "n", "off"})
 
@@ -158,16 +162,12 @@ def _parse_number(value: Any, *, unit: str) -> int | float:
         text = value.strip()
         if unit and text.lower().endswith(unit.lower()):
             text = text[: -len(unit)].strip()
-        try:
-            value = int(text)
-        except ValueError:
-            try:
-                value = float(text)
-            except ValueError:
-                raise ValueError(_("Send a plain number without a unit.")) from None
-    if not isinstance(value, int | float) or not math.isfinite(value):
+        if not _NUMBER.fullmatch(text) or len(text) > 64:
+            raise ValueError(_("Send a plain number without a unit."))
+        value = int(text) if text.lstrip("+-").isdigit() else float(text)
+    if not isinstance(value, int | float) or abs(value) > MAX_NUMBER or not math.isfinite(value):
         raise ValueError(_("Send a number."))
-    return int(value) if float(value).is_integer() else value
+    return int(value) if isinstance(value, int) or value.is_integer() else value
 
 
 def _coerce_switch(value: Any) -> bool:

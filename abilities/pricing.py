@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+MAX_PRICE = 1_000_000
 _PLACES = Decimal("0.0001")
 
 
@@ -52,6 +56,24 @@ def price_of(metadata: Mapping[str, Any]) -> Price:
     )
 
 
+def problems_of(metadata: Mapping[str, Any]) -> dict[str, str | Promise]:
+    """What is wrong with `metadata.pricing`, by place. Empty when calls can be priced by it."""
+    raw = metadata.get("pricing")
+    if raw is None:
+        return {}
+    if not isinstance(raw, Mapping):
+        return {"metadata.pricing": _("Must be an object.")}
+    problems: dict[str, str | Promise] = {}
+    for name in ("list_price", "discount_price"):
+        given = raw.get(name)
+        if given not in (None, "") and ((price := _decimal(given)) is None or not 0 <= price < MAX_PRICE):
+            problems[f"metadata.pricing.{name}"] = _("Must be a number, 0 or more.")
+    points = raw.get("points")
+    if points is not None and (isinstance(points, bool) or not isinstance(points, int) or not 0 <= points < MAX_PRICE):
+        problems["metadata.pricing.points"] = _("Must be a whole number, 0 or more.")
+    return problems
+
+
 def quote(metadata: Mapping[str, Any], *, expected_outputs: int) -> Quote:
     price = price_of(metadata)
     quantity = max(1, expected_outputs) if price.unit == "per_image" else 1
@@ -73,6 +95,7 @@ def _decimal(value: Any) -> Decimal | None:
     if value is None or value == "":
         return None
     try:
-        return Decimal(str(value))
+        found = Decimal(str(value))
     except InvalidOperation:
         return None
+    return found if found.is_finite() else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,7 +40,10 @@ def _redact(value: Any, *, key: str, depth: int, max_chars: int) -> Any:
         if depth >= MAX_DEPTH:
             return TRUNCATED
         return [_redact(item, key=key, depth=depth + 1, max_chars=max_chars) for item in list(value)[:MAX_ITEMS]]
-    return value
+    if value is None or isinstance(value, bool | int):
+        return value
+    # NaN and infinity are no JSON, and what is neither text nor number is shown as text.
+    return value if isinstance(value, float) and math.isfinite(value) else str(value)
 
 
 def _redact_text(text: str, *, key: str, max_chars: int) -> str:
@@ -50,4 +54,4 @@ def _redact_text(text: str, *, key: str, max_chars: int) -> str:
 
 def _is_secret(name: str) -> bool:
     folded = name.lower().replace("-", "_")
-    return any(part in folded for part in _SECRET_PARTS) or folded in {"token", "key"}
+    return any(part in folded for part in _SECRET_PARTS) or folded.endswith("token") or folded == "key"

@@ -77,7 +77,10 @@ def problems_of(input_schema: Any, default_params: Any) -> dict[str, str | Promi
 def _field_problem(field: Any, seen: set[str]) -> str | Promise | None:
     if not isinstance(field, Mapping) or not _NAME.fullmatch(str(field.get("name", ""))):
         return _("Needs a `name` of letters, digits and underscores.")
-    names = [field["name"], *(field.get("aliases") or [])]
+    aliases = field.get("aliases") or []
+    if not isinstance(aliases, list) or not all(isinstance(name, str) for name in aliases):
+        return _("`aliases` must be a list of names.")
+    names = [field["name"], *aliases]
     if seen & set(names):
         return _("Its name or an alias is used twice.")
     seen.update(names)
@@ -86,13 +89,28 @@ def _field_problem(field: Any, seen: set[str]) -> str | Promise | None:
     kind = field.get("type", "text")
     if kind not in inputs.FIELD_TYPES:
         return _("Unknown type.")
-    if kind == "select" and not inputs.option_values(field):
-        return _("A select field needs `options`.")
+    if problem := _rule_problem(field, kind):
+        return problem
     if kind != "image" and field.get("default") not in (None, ""):
         try:
             inputs.coerce(field, field["default"])
         except ValueError:
             return _("Its default does not fit its own rules.")
+    return None
+
+
+def _rule_problem(field: Mapping[str, Any], kind: str) -> str | Promise | None:
+    for key in ("min", "max", "step", "max_items", "max_length"):
+        value = field.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            return _("`%(key)s` must be a number.") % {"key": key}
+    options = field.get("options")
+    if options is not None and not isinstance(options, list):
+        return _("`options` must be a list.")
+    if any("value" not in option for option in options or [] if isinstance(option, Mapping)):
+        return _("Each of the `options` needs a `value`.")
+    if kind == "select" and not options:
+        return _("A select field needs `options`.")
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+from django.utils.http import parse_etags
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -29,9 +30,15 @@ class AbilityListView(APIView):
     def get(self, request: Request) -> Response:
         items = [ability_item(ability) for ability in services.active_abilities()]
         etag = '"' + hashlib.sha256(json.dumps(items, sort_keys=True).encode()).hexdigest()[:32] + '"'
-        if request.headers.get("If-None-Match") == etag:
+        if _is_known(etag, request.headers.get("If-None-Match", "")):
             return Response(status=304, headers={"ETag": etag})
         return Response({"items": items}, headers={"ETag": etag, "Cache-Control": "no-cache"})
+
+
+def _is_known(etag: str, if_none_match: str) -> bool:
+    """Weak comparison: a proxy that compresses makes `W/"..."` of our tag."""
+    known = parse_etags(if_none_match)
+    return "*" in known or etag in {tag.removeprefix("W/") for tag in known}
 
 
 class AbilityOptionsView(APIView):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,6 +31,8 @@ CSV_COLUMNS = (
     *("callback_id", "trace_id", "workflow_run_id", "request_payload", "response_payload", "result_assets"),
 )
 CHUNK = 500
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_PLAIN_NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
 
 class LogListView(APIView):
@@ -133,11 +136,11 @@ def _csv_line(cells: Sequence[str]) -> str:
 
 
 def _cell(value: Any) -> str:
-    """Text for a cell. A leading = + - @ would be a formula to a spreadsheet, so it is quoted."""
+    """Text for a cell. What a spreadsheet would take for a formula is quoted; plain numbers stay numbers."""
     text = (
         json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else "" if value is None else str(value)
     )
-    return "'" + text if text[:1] in "=+-@\t\r" and not text.lstrip("-").replace(".", "", 1).isdigit() else text
+    return "'" + text if text.startswith(_FORMULA) and not _PLAIN_NUMBER.fullmatch(text) else text
 
 
 def _json(ids: list[int], *, start: datetime, end: datetime) -> Iterator[str]:
@@ -159,7 +162,7 @@ def _moment(text: str | None, *, name: str) -> datetime | None:
         if text.isdigit():
             value = int(text)
             return datetime.fromtimestamp(value / 1000 if value > 10**11 else value, tz=UTC)
-        found = parse_datetime(text.replace(" ", "+"))
+        found = parse_datetime(text) or parse_datetime(text.replace(" ", "+"))
     except (ValueError, OverflowError, OSError):
         found = None
     if found is None:

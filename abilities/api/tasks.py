@@ -66,7 +66,8 @@ class TaskListView(APIView):
         if ability_id := query.get("abilityId"):
             tasks = tasks.filter(ability_id=ability_id)
         rows = list(tasks[window.slice])
-        return Response({"items": [results.task_response(row, log_id=row.last_log_id) for row in rows]})
+        log_ids = services.log_ids_of(rows)
+        return Response({"items": [results.task_response(row, log_id=log_ids.get(row.pk)) for row in rows]})
 
 
 class TaskDetailView(APIView):

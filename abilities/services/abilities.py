@@ -8,8 +8,11 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError, QuerySet
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
-from abilities import errors, schema
+from abilities import errors, pricing, schema
 from abilities.models import Ability, AbilityVersion
 from abilities.models.ability import DEFINITION_FIELDS
 from executors import errors as executor_errors
@@ -59,12 +62,17 @@ def create_ability(actor: User | None, *, ability_id: str = "", **fields: Any) -
 
 
 def update_ability(actor: User | None, ability: Ability, **fields: Any) -> Ability:
-    """Change some fields. A changed definition gets the next version name unless one is given."""
-    before = ability.definition()
-    named = fields.get("version") not in (None, "", ability.version)
-    _assign(ability, fields)
-    _check(ability)
+    """Change some fields, and only these (R19). A changed definition gets the next version name unless one is given.
+
+    `ability` is read anew, so that what another operator changed since it was loaded stays.
+    """
     with transaction.atomic():
+        Ability.objects.filter(pk=ability.pk).update(updated_at=timezone.now())  # others wait here until we are done
+        ability.refresh_from_db()
+        before = ability.definition()
+        named = fields.get("version") not in (None, "", ability.version)
+        _assign(ability, fields)
+        _check(ability)
         if ability.definition() != before and not named:
             ability.version = _next_version(ability)
         try:
@@ -102,10 +110,28 @@ def _check(ability: Ability) -> None:
     executors.provider_class(ability.provider)
     if problems := schema.problems_of(ability.input_schema, ability.default_params):
         raise errors.InvalidSchema(fields=problems)
+    if problems := metadata_problems(ability.metadata):
+        raise InvalidInput(fields=problems)
     if ability.executor_id and not Executor.objects.filter(pk=ability.executor_id).exists():
         raise executor_errors.ExecutorReferenceInvalid()
     if ability.workflow_id and not Workflow.objects.filter(pk=ability.workflow_id).exists():
         raise executor_errors.WorkflowReferenceInvalid()
+
+
+def metadata_problems(metadata: Mapping[str, Any]) -> dict[str, str | Promise]:
+    """What is wrong with the parts of an ability's metadata that PODI itself reads, by place."""
+    problems = pricing.problems_of(metadata)
+    for name in ("allowed_executor_ids", "required_tags"):
+        value = metadata.get(name)
+        if value is not None and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
+            problems[f"metadata.{name}"] = _("Must be a list of texts.")
+    deadline_s = metadata.get("deadline_s")
+    if deadline_s is not None and (isinstance(deadline_s, bool) or not isinstance(deadline_s, int)):
+        problems["metadata.deadline_s"] = _("Must be a number of seconds.")
+    promised = metadata.get("outputs")
+    if promised is not None and not isinstance(promised, Mapping):
+        problems["metadata.outputs"] = _('Must be an object such as `{"images": 1}`.')
+    return problems
 
 
 def _next_version(ability: Ability) -> str:

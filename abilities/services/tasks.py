@@ -119,10 +119,16 @@ def find_task(actor: User, task_id: str) -> Task:
     return task
 
 
-def tasks_of(actor: User) -> QuerySet[Any]:
-    """Newest first; operators see all. `last_log_id` is annotated."""
+def tasks_of(actor: User) -> QuerySet[Task]:
+    """Newest first; operators see all."""
     tasks = Task.objects.all() if actor.is_staff else Task.objects.filter(owner=actor)
-    return tasks.annotate(last_log_id=Max("invocations__id")).order_by("-created_at", "-id")
+    return tasks.order_by("-created_at", "-id")
+
+
+def log_ids_of(tasks: Sequence[Task]) -> dict[str, int]:
+    """The last call of each of these tasks, by task id. One query, whatever the number of old tasks (R30)."""
+    rows = Invocation.objects.filter(task__in=tasks).values_list("task_id").order_by().annotate(last=Max("id"))
+    return {str(task_id): last for task_id, last in rows}
 
 
 def log_id_of(task: Task) -> int | None:
