@@ -147,7 +147,8 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]
         if self.start is None:
             await self._send_hello(position)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.resumed.wait(), RESUME_GRACE_S)
+                async with asyncio.timeout(RESUME_GRACE_S):
+                    await self.resumed.wait()
             if self.start is None:
                 self.start = position
                 return position

@@ -41,7 +41,8 @@ class Listener:
     async def wait(self, *, timeout_s: float) -> bool:
         """True when it rang since the last wait, False when the time passed without a ring."""
         try:
-            await asyncio.wait_for(self._bell.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._bell.wait()
         except TimeoutError:
             return False
         self._bell.clear()
@@ -106,7 +107,8 @@ class _Ringer(threading.Thread):
             await self._rung.wait()
             self._rung.clear()
             try:
-                await asyncio.wait_for(get_channel_layer().group_send(GROUP, MESSAGE), SEND_TIMEOUT_S)
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    await get_channel_layer().group_send(GROUP, MESSAGE)
             except Exception as problem:  # noqa: BLE001 - a lost hint costs a second, never a thread
                 logger.warning("The channel layer did not take a hint: %s", problem)
                 await asyncio.sleep(RINGER_PAUSE_S)

@@ -70,7 +70,9 @@ class Follower:
         if not self._items and not self.is_behind:
             self._bell.clear()
             try:
-                await asyncio.wait_for(self._bell.wait(), timeout_s)
+                # Not wait_for: until Python 3.12 that loses a cancellation which comes together with the ring.
+                async with asyncio.timeout(timeout_s):
+                    await self._bell.wait()
             except TimeoutError:
                 return None
         if not self._items:

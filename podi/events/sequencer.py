@@ -23,6 +23,8 @@ def sequence_committed(limit: int = 500) -> int:
     """
     if not Event.objects.filter(sequence=None).exists():
         return 0
+    if not EventCounter.objects.filter(id=COUNTER_ID).exists():
+        _create_counter()
     with transaction.atomic(durable=True):
         last = _take_counter()
         # Read only now, behind the counter's row: what an earlier sequencer numbered is seen as numbered.
@@ -64,11 +66,13 @@ def mark_swept(sequence: int) -> None:
     EventCounter.objects.filter(id=COUNTER_ID, swept_through__lt=sequence).update(swept_through=sequence)
 
 
+def _create_counter() -> None:
+    """In a transaction of its own: two that first insert the row and then take it would wait for each other."""
+    last = Event.objects.aggregate(last=Max("sequence"))["last"] or 0
+    EventCounter.objects.bulk_create([EventCounter(id=COUNTER_ID, value=last)], ignore_conflicts=True)
+
+
 def _take_counter() -> int:
     """Hold the counter's row until the transaction ends; its value."""
-    taken = EventCounter.objects.filter(id=COUNTER_ID).update(value=F("value"))
-    if not taken:
-        start = Event.objects.aggregate(last=Max("sequence"))["last"] or 0
-        EventCounter.objects.bulk_create([EventCounter(id=COUNTER_ID, value=start)], ignore_conflicts=True)
-        EventCounter.objects.filter(id=COUNTER_ID).update(value=F("value"))
+    EventCounter.objects.filter(id=COUNTER_ID).update(value=F("value"))
     return EventCounter.objects.values_list("value", flat=True).get(id=COUNTER_ID)
