@@ -6,16 +6,19 @@ event loop (`abilities.services.waiting`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils import translation
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from abilities.services.waiting import in_thread, wait_for_end
+from abilities.services.waiting import wait_for_end
+from podi.base.api.pending import PendingResponse, hand_over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,40 +33,33 @@ class WaitFor:
     render: Callable[[], Response]
 
 
-def awaitable(view_class: type[APIView]) -> Callable[..., Coroutine[Any, Any, HttpResponseBase]]:
-    """An async view around a DRF view whose methods may answer `WaitFor`."""
+def awaitable(view_class: type[APIView]) -> Callable[..., HttpResponseBase]:
+    """A view around a DRF view whose methods may answer `WaitFor`."""
     view: Any = view_class.as_view()
 
     @wraps(view)
-    async def call(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        response = await in_thread(lambda: _rendered(view(request, *args, **kwargs)))
-        waits = getattr(response, "waits", None)
-        if waits is None:
+    def call(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        response = view(request, *args, **kwargs)
+        waits = getattr(response, "data", None)
+        if not isinstance(waits, WaitFor):
             return response
-        await wait_for_end(waits.task_id, seconds=waits.seconds)
-        return await in_thread(lambda: _rendered(_finished(response, waits)))
+        pending = PendingResponse(
+            wait=partial(wait_for_end, waits.task_id, seconds=waits.seconds),
+            finish=partial(_finish, response, waits, translation.get_language()),
+        )
+        return hand_over(request, pending)
 
-    call.cls = view_class  # type: ignore[attr-defined]
-    call.csrf_exempt = True  # type: ignore[attr-defined]
     return call
 
 
-def _rendered(response: Any) -> Any:
-    data = getattr(response, "data", None)
-    if isinstance(data, WaitFor):
-        response.waits = data
-        return response
-    if hasattr(response, "render"):
+def _finish(asked: Any, waits: WaitFor, language: str) -> Response:
+    """The final response in the clothes DRF negotiated for the first one, in the caller's language."""
+    with translation.override(language):
+        response = waits.render()
+        for name in ("accepted_renderer", "accepted_media_type", "renderer_context"):
+            setattr(response, name, getattr(asked, name))
+        for name, value in asked.items():
+            if name.lower() not in {"content-type", "content-length"} and name not in response:
+                response[name] = value
         response.render()
-    return response
-
-
-def _finished(asked: Any, waits: WaitFor) -> Response:
-    """The final response in the clothes DRF negotiated for the first one."""
-    response = waits.render()
-    for name in ("accepted_renderer", "accepted_media_type", "renderer_context"):
-        setattr(response, name, getattr(asked, name))
-    for name, value in asked.items():
-        if name.lower() not in {"content-type", "content-length"} and name not in response:
-            response[name] = value
     return response
