@@ -51,9 +51,11 @@ class Bench:
         """Load on one page; every answer must be a success."""
         target = system or self.system
         headers = {**target.headers(staff=more.pop("staff", False)), **more.pop("headers", {})}
+        used_s = target.processes.cpu_s("web")
         found: dict[str, Any] = self.load.ask(
             method=method, url=f"{target.processes.url}{path}", headers=headers, body=body, callers=callers, **more
         )
+        found["cpu_ms"] = (target.processes.cpu_s("web") - used_s) / found["count"] * 1000
         if any(not status.startswith(("2", "304")) for status in found["statuses"]):
             raise RuntimeError(f"{method} {path} answered {found['statuses']}\n{target.logs()}")
         return found
@@ -96,7 +98,8 @@ def measure_invoke(bench: Bench) -> None:
         rates = [found["rps"] for found in rounds[callers]]
         ratio = mid([found["rps"] for found in direct]) / mid(rates)
         p50 = mid([found["p50_ms"] for found in rounds[callers]])
-        text = f"{spread(rates, ' calls/s', 0)}  direct/this {ratio:.0f}  p50 {p50:.0f} ms"
+        cpu_ms = mid([found["cpu_ms"] for found in rounds[callers]])
+        text = f"{spread(rates, ' calls/s', 0)}  direct/this {ratio:.0f}  p50 {p50:.0f} ms  CPU {cpu_ms:.1f} ms a call"
         name = f"throughput of one web process, {callers} callers"
         if callers == 16:
             table.line(name, text, target="100/s", met=mid(rates) >= 100)
@@ -121,7 +124,8 @@ def measure_list(bench: Bench) -> None:
     """The ability list, whole and as 304."""
     with urllib.request.urlopen(f"{bench.system.processes.url}/api/abilities", timeout=10) as answer:
         etag, items = answer.headers["ETag"], len(json.load(answer)["items"])
-    whole, unchanged = [], []
+    whole: list[float] = []
+    unchanged: list[float] = []
     for _round in range(bench.extent.rounds):
         more = {"callers": 16, "seconds": bench.extent.seconds / 2}
         whole.append(bench.call("GET", "/api/abilities", **more)["rps"])

@@ -19,6 +19,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.bench.pictures import tiny_png
+from tests.simulators.comfyui_nodes import load_definitions
 
 FOREVER = float("inf")
 
@@ -89,8 +90,8 @@ class Light:
         system = {"os": "posix", "comfyui_version": "0.25.0", "ram_total": 1, "ram_free": 1, "python_version": "3.11"}
         return web.json_response({"system": system, "devices": []})
 
-    async def nothing(self, _request: web.Request) -> web.Response:
-        return web.json_response({})
+    async def object_info(self, _request: web.Request) -> web.Response:
+        return web.json_response(load_definitions("0.25.0"))
 
     async def settings(self, request: web.Request) -> web.Response:
         self.seconds = (await request.json())["seconds"]
@@ -116,7 +117,7 @@ class Light:
                 web.post("/{node}/history", self.forget),
                 web.get("/{node}/view", self.view),
                 web.get("/{node}/system_stats", self.stats),
-                web.get("/{node}/object_info", self.nothing),
+                web.get("/{node}/object_info", self.object_info),
             ]
         )
         return app

@@ -95,6 +95,17 @@ class Processes:
     def pid(self, name: str) -> int:
         return self._running[name].pid
 
+    def cpu_s(self, name: str) -> float:
+        """Processor seconds this process and its children have used; NaN where the system does not say."""
+        total = 0.0
+        for pid in _family(self._running[name].pid):
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                return float("nan")
+            total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return total
+
     def pause(self, *names: str) -> None:
         for name in names:
             os.killpg(self._running[name].pid, signal.SIGSTOP)
@@ -124,6 +135,12 @@ class Processes:
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)
         raise RuntimeError("the web process did not answer:\n" + (self.folder / "web.log").read_text()[-3000:])
+
+
+def _family(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    found = children.read_text().split() if children.exists() else []
+    return [pid, *(member for child in found for member in _family(int(child)))]
 
 
 def free_port() -> int:
