@@ -57,7 +57,8 @@ class _Watcher:
         if self._watch is None or self._watch.done():
             self._watch = asyncio.create_task(self._run())
         try:
-            await asyncio.wait_for(future, seconds)
+            async with asyncio.timeout(seconds):  # not `wait_for`, which can lose a cancellation in 3.11
+                await future
         except TimeoutError:
             return False
         finally:
