@@ -66,10 +66,10 @@ class PrettyJsonField(forms.JSONField):
 
 
 class AbilityForm(_AbilityModelForm):
-    provider = forms.ChoiceField(label=_("provider"))
-    default_params = PrettyJsonField(label=_("default parameters"), required=False)
-    input_schema = PrettyJsonField(label=_("input schema"), required=False, widget=JsonEditor(attrs={"rows": 28}))
-    metadata = PrettyJsonField(label=_("metadata"), required=False, widget=JsonEditor(attrs={"rows": 18}))
+    provider = forms.ChoiceField(label=_("Provider"))
+    default_params = PrettyJsonField(label=_("Default parameters"), required=False)
+    input_schema = PrettyJsonField(label=_("Input schema"), required=False, widget=JsonEditor(attrs={"rows": 28}))
+    metadata = PrettyJsonField(label=_("Metadata"), required=False, widget=JsonEditor(attrs={"rows": 18}))
 
     class Meta:
         model = Ability
@@ -93,6 +93,10 @@ class AbilityForm(_AbilityModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for name in ("executor", "workflow"):
+            if name in self.fields:
+                widget: Any = self.fields[name].widget
+                widget.can_add_related = widget.can_change_related = widget.can_delete_related = False
         if "provider" in self.fields:
             self.fields["provider"].choices = [(kind, kind) for kind in executors.provider_kinds()]  # type: ignore[attr-defined]
 
@@ -201,13 +205,14 @@ def read_call(ability: Ability, posted: MultiValueDict[str, str], files: MultiVa
                 raise InvalidInput(fields={name: _("Give one picture: a file or an address.")})
         elif texts:
             values[name] = texts[-1]
+    trace = posted.get("trace", "").strip()
     return Call(
         inputs=values,
         executor_id=posted.get("executor", ""),
         version=posted.get("version", ""),
         priority=_number(posted, "priority") or 0,
         deadline_s=_number(posted, "deadline"),
-        metadata={"traceId": posted["trace"].strip()} if posted.get("trace", "").strip() else {},
+        metadata={"traceId": trace} if trace else {},
     )
 
 

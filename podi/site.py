@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -26,7 +27,7 @@ _JOINED: Final = {"auth": "base"}
 
 class PodiAdminSite(AdminSite):
     site_header = site_title = "PODI"
-    index_title = _("Operations")  # type: ignore[assignment]
+    index_title = _("Operations")
     empty_value_display = "–"
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
@@ -47,9 +48,8 @@ class PodiAdminSite(AdminSite):
         _add_metrics(ordered)
         return ordered + sorted(found.values(), key=lambda app: str(app["name"]))
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         from podi import dashboard  # it reads models, which are not loaded yet when the site is made
-
 
         context = {**(extra_context or {}), "dashboard": dashboard.read() if request.user.is_staff else None}
         return super().index(request, context)

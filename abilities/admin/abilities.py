@@ -38,9 +38,7 @@ class AbilityAdmin(TestPanel, ExportAdmin, ServiceAdmin):
     change_list_template = "admin/abilities/ability/change_list.html"
     list_display = (
         "shown_name",
-        "provider",
-        "category",
-        "shown_key",
+        "shown_provider",
         "version",
         "shown_status",
         "shown_price",
@@ -108,7 +106,7 @@ class AbilityAdmin(TestPanel, ExportAdmin, ServiceAdmin):
             self.message_user(request, str(note) % {"new": saved.version, "old": old_version}, messages.INFO)
         return saved
 
-    def delete_through_service(self, request: HttpRequest, obj: Any) -> None:  # type: ignore[override]
+    def delete_through_service(self, request: HttpRequest, obj: Any) -> None:
         services.delete_ability(acting(request), obj)
 
     def changeform_view(
@@ -183,11 +181,12 @@ class AbilityAdmin(TestPanel, ExportAdmin, ServiceAdmin):
 
     @admin.display(description=_("ability"), ordering="display_name")
     def shown_name(self, ability: Ability) -> SafeString:
-        return format_html("<strong>{}</strong>", ability.display_name)
+        name, key = ability.display_name, ability.capability_key
+        return format_html('<strong>{}</strong><div><code class="podi-id">{}</code></div>', name, key)
 
-    @admin.display(description=_("key"), ordering="capability_key")
-    def shown_key(self, ability: Ability) -> SafeString:
-        return format_html("<code>{}</code>", ability.capability_key)
+    @admin.display(description=_("provider and category"), ordering="provider")
+    def shown_provider(self, ability: Ability) -> SafeString:
+        return format_html('{}<div class="podi-quiet">{}</div>', ability.provider, ability.category)
 
     @admin.display(description=_("status"), ordering="status")
     def shown_status(self, ability: Ability) -> SafeString:

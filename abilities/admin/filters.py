@@ -58,9 +58,8 @@ class CallProviderFilter(ProviderFilter):
 
 
 class _RowFilter(admin.SimpleListFilter):
-    """One of the rows of a small table, chosen from a menu."""
+    """One of the rows of a small table."""
 
-    template = "admin/abilities/menu_filter.html"
     column = ""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:

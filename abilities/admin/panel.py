@@ -39,7 +39,7 @@ class TestPanel(_ModelAdmin):
     """Mixed into the admin of abilities: adds `<id>/test/`, `<id>/test/run/` and `<id>/test/runs/`."""
 
     def get_urls(self) -> list[URLPattern]:
-        def view(route: str, function: Any, name: str) -> URLPattern:
+        def view(route: str, function: Any, name: str) -> Any:
             return path(f"<str:pk>/{route}/", self.admin_site.admin_view(function), name=f"abilities_ability_{name}")
 
         return [
@@ -196,7 +196,8 @@ def _dry_run(prepared: services.Prepared) -> dict[str, Any]:
 
 def _refusal(request: HttpRequest, error: PodiError) -> dict[str, Any]:
     details = pretty_json({name: value for name, value in error.details.items() if value is not None} or None)
-    context = {"code": error.detail, "sentence": error.text, "details": details if error.details else ""}
+    context: dict[str, Any] = {"code": error.detail, "sentence": error.text}
+    context |= {"details": details if error.details else ""}
     context |= {"can_retry": error.retryable, "fields": {name: str(text) for name, text in error.fields.items()}}
     return {
         "code": error.detail,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,7 @@ def show_result(task: Task) -> dict[str, Any]:
         "values": task.inputs.get("values") or {},
         "texts": [readable_text(text) for text in result.get("texts") or []],
         "raw": pretty_json(redact(result.get("raw"))) if result.get("raw") else "",
-        "facts": {key: value for key, value in (result.get("metadata") or {}).items() if value not in (None, "")},
+        "facts": _facts(result.get("metadata") or {}),
         "ignored": task.request.get("ignoredInputs") or [],
         "can_retry": task.state in (Task.State.FAILED, Task.State.CANCELLED),
     }
@@ -94,6 +94,12 @@ def _attempt(row: Invocation) -> dict[str, Any]:
         "response": pretty_json(row.response_payload),
         "log_url": reverse("admin:abilities_invocation_change", args=[row.pk]),
     }
+
+
+def _facts(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a provider says of its result, without what only machines read."""
+    shown = {key: value for key, value in metadata.items() if value not in (None, "") and not key.endswith("_ms")}
+    return {key: pretty_json(value) if isinstance(value, dict | list) else value for key, value in shown.items()}
 
 
 def _elapsed_ms(task: Task) -> float:

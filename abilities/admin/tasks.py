@@ -79,7 +79,7 @@ class TaskAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
         js = ("podi/live.js",)
 
     def get_urls(self) -> list[URLPattern]:
-        def view(route: str, function: Any, name: str) -> URLPattern:
+        def view(route: str, function: Any, name: str) -> Any:
             return path(f"<str:pk>/{route}/", self.admin_site.admin_view(function), name=f"abilities_task_{name}")
 
         return [
@@ -153,7 +153,6 @@ class TaskAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
         context["may_operate"] = self.has_operate_permission(request)
         response = render(request, template, context)
         response["X-Task-Final"] = "1" if task.is_terminal else "0"
-        response["Cache-Control"] = "no-store"
         return response
 
     @method_decorator(require_POST)

@@ -100,15 +100,19 @@ def draw(task: Task, invocations: Sequence[Invocation], *, now: datetime) -> Tim
 
 
 def _marks(row: Invocation, waiting_since: datetime) -> list[tuple[str, datetime]]:
-    """When each phase began; a phase that nobody noted is part of the one before."""
-    moments = {
-        "queued": waiting_since,
-        "sending": row.sent_at or row.created_at,
-        "provider": row.accepted_at,
-        "running": row.ran_at,
-        "storing": row.done_at,
-    }
-    return [(phase, at) for phase, at in moments.items() if at is not None]
+    """When each phase began; a phase that nobody noted is part of the one before.
+
+    A provider that answers at once is never waited for: there the sending was the work.
+    """
+    sent = "running" if row.done_at and not row.accepted_at else "sending"
+    moments = (
+        ("queued", waiting_since),
+        (sent, row.sent_at or row.created_at),
+        ("provider", row.accepted_at),
+        ("running", row.ran_at if row.accepted_at else None),
+        ("storing", row.done_at),
+    )
+    return [(phase, at) for phase, at in moments if at is not None]
 
 
 def _bar(

@@ -25,6 +25,7 @@ document.addEventListener("DOMContentLoaded", () => {
         note.textContent = `✗ ${where(error, area.value)}`;
         note.className = "podi-bad";
       }
+      area.rows = Math.min(Math.max(area.value.split("\n").length + 1, 4), 30);
       if (table && value) drawFields(table, value);
     }
     function layOut() {
