@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 BACKOFF_S = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 43200)
 """Waits between the attempts of a round; after the last the delivery is given up, more than a day after the first."""
 JITTER = 0.2
-CLAIM_S = 60
+CLAIM_S = 25
+"""Longer than an attempt may take; a sender that died holds its delivery no longer than this."""
 THREADS = 24
 PER_HOST = 4
 FOR_SLOW = 12
