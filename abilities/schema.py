@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -102,7 +103,8 @@ def _field_problem(field: Any, seen: set[str]) -> str | Promise | None:
 def _rule_problem(field: Mapping[str, Any], kind: str) -> str | Promise | None:
     for key in ("min", "max", "step", "max_items", "max_length"):
         value = field.get(key)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if value is not None and not is_number:
             return _("`%(key)s` must be a number.") % {"key": key}
     options = field.get("options")
     if options is not None and not isinstance(options, list):

@@ -85,11 +85,11 @@ def _end_overdue(now: datetime) -> int:
 
 def _end_overdue_task(task: Task) -> None:
     last = task.invocations.select_related("executor").order_by("-attempt").first()
-    is_open = last is not None and last.attempt == task.attempt and last.step != Invocation.Step.CLOSED
+    current = last if last and last.attempt == task.attempt and last.step != Invocation.Step.CLOSED else None
+    is_at_provider = current is not None and current.step != Invocation.Step.COLLECTING
     with transaction.atomic():
-        has_ended = lifecycle.fail(task, last if is_open else None, overdue_problem(last))
-        if has_ended and last and is_open and last.step in (Invocation.Step.SENDING, Invocation.Step.WAITING):
-            ring_stop(task, last)
+        if lifecycle.fail(task, current, overdue_problem(last)) and current and is_at_provider:
+            ring_stop(task, current)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,8 +13,11 @@ from PIL import Image
 
 from abilities import services
 from abilities.models import Ability
+from executors import registry
+from executors.services import connections
 from podi.base.models import User
 from podi.base.services import issue_token
+from tests.abilities import rig
 
 
 def png(width: int = 8, height: int = 6, colour: tuple[int, ...] = (200, 30, 30, 255)) -> bytes:
@@ -50,7 +54,9 @@ class Api:
         return self.client.get(path, headers=headers)
 
     def post(self, path: str, body: Any = None, **headers: str) -> Any:
-        return self.client.post(path, body if body is not None else {}, content_type="application/json", headers=headers)
+        return self.client.post(
+            path, body if body is not None else {}, content_type="application/json", headers=headers
+        )
 
     def put(self, path: str, body: Any) -> Any:
         return self.client.put(path, body, content_type="application/json")
@@ -67,6 +73,17 @@ def api(user: User) -> Api:
 @pytest.fixture
 def staff_api(operator: User) -> Api:
     return Api(operator, scopes=["admin", "abilities:invoke", "tasks:read", "tasks:write"])
+
+
+@pytest.fixture
+def rigs() -> Iterator[None]:
+    """The test's own kinds of provider are known for the length of a test."""
+    registry._PROVIDERS.update({kind.kind: kind for kind in rig.KINDS})
+    rig.reset()
+    yield
+    for kind in rig.KINDS:
+        del registry._PROVIDERS[kind.kind]
+    connections._adapters.clear()
 
 
 @pytest.fixture
