@@ -14,6 +14,7 @@ from abilities import errors, results, services
 from abilities.api.answers import read_body
 from abilities.api.serializers import option_item
 from abilities.models import Ability
+from podi.base.api.once import create_once
 from podi.base.api.permissions import IsOperator, caller
 
 
@@ -52,7 +53,14 @@ class AbilityDefinitionsView(APIView):
     def post(self, request: Request) -> Response:
         fields = dict(read_body(AbilityCreateSerializer, request).validated_data)
         ability_id = fields.pop("id", "")
-        return Response(row_item(services.create_ability(caller(request)[0], ability_id=ability_id, **fields)))
+        actor = caller(request)[0]
+        ability = create_once(
+            request,
+            actor,
+            create=lambda: services.create_ability(actor, ability_id=ability_id, **fields),
+            find=_find,
+        )
+        return Response(row_item(ability))
 
 
 class AbilityDefinitionView(APIView):

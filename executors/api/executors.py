@@ -9,7 +9,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from executors.api.once import create_once
 from executors.api.serializers import (
     ApiKeyCreate,
     ApiKeyRow,
@@ -21,6 +20,7 @@ from executors.api.serializers import (
     HealthAnswer,
 )
 from executors.services import api_keys, fleet
+from podi.base.api.once import create_once
 from podi.base.api.permissions import IsOperator, caller
 from podi.base.api.serializers import ErrorSerializer, StrictSerializer
 

@@ -8,7 +8,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from executors.api.executors import DELETED, REFUSALS, read_body
-from executors.api.once import create_once
 from executors.api.serializers import (
     BindingCreate,
     BindingRow,
@@ -20,6 +19,7 @@ from executors.api.serializers import (
     WorkflowUpdate,
 )
 from executors.services import workflows
+from podi.base.api.once import create_once
 from podi.base.api.permissions import IsOperator, caller
 
 

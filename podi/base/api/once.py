@@ -1,4 +1,4 @@
-"""`Idempotency-Key` on the creating calls of the staff API."""
+"""`Idempotency-Key` on a call that creates one row: create it, or answer with what the key created before."""
 
 from __future__ import annotations
 
