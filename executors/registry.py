@@ -10,6 +10,7 @@ from executors.providers.base import Provider, ProviderRejected
 from executors.providers.comfyui import ComfyUIProvider, editor, graph
 from executors.providers.comfyui import inventory as node_inventory
 from executors.providers.comfyui.inventory import QueueStatus
+from executors.providers.coze import CozeProvider
 from executors.providers.podi import PodiProvider
 
 __all__ = [
@@ -23,7 +24,7 @@ __all__ = [
     "read_requirements",
 ]
 
-_PROVIDERS: dict[str, type[Provider]] = {cls.kind: cls for cls in (PodiProvider, ComfyUIProvider)}
+_PROVIDERS: dict[str, type[Provider]] = {cls.kind: cls for cls in (PodiProvider, ComfyUIProvider, CozeProvider)}
 
 
 def provider_kinds() -> tuple[str, ...]:

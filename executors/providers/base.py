@@ -57,6 +57,10 @@ class Endpoint:
     connect_timeout_s: float = 5.0
     read_timeout_s: float = 30.0
     max_response_bytes: int = 64 * 1024 * 1024
+    allowed_networks: tuple[str, ...] = ()
+    """Own networks that links in answers may lead to although they are not public."""
+    max_output_bytes: int = 500 * 1024 * 1024
+    """Of one result behind such a link."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +96,8 @@ class Order:
     ref: str = ""
     expected_outputs: int | None = None
     callback_url: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Our own names for this work (ability_id, request_id, ...), for providers that let us attach some."""
 
     def files_of(self, *fields: str) -> tuple[InputFile, ...]:
         """The files given for these input fields, in order; all files when no field is named."""
@@ -99,11 +105,30 @@ class Order:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Output:
-    """One result. Exactly one of `text`, `data`, `locator` says where it is.
+class NamedFile:
+    """A file that the inputs name by its address. It is fetched and kept before the work, and comes with the order as the
+    InputFile of this `field` (at most 64 characters). Its bytes must be of one of these kinds."""
 
-    `locator` is JSON that this adapter's `open_output` understands, even in another process a day later. `data` is only
-    for kinds that answer with the bytes themselves.
+    field: str
+    url: str
+    kinds: tuple[Literal["image", "video", "audio"], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """What a look at the inputs found before there is a task. `facts` is JSON, kept with the task for its owner."""
+
+    files: tuple[NamedFile, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """One result. Exactly one of `text`, `data`, `file`, `locator` says where it is.
+
+    `locator` is JSON that this adapter's `open_output` understands, even in another process a day later. `data` and
+    `file` are only for kinds that make the bytes themselves; `file` may be called again and again, each call starts at
+    byte 0, and what it reads vanishes with this process.
     """
 
     kind: OutputKind
@@ -111,6 +136,7 @@ class Output:
     content_type: str = ""
     text: str | None = None
     data: bytes | None = field(default=None, repr=False)
+    file: Callable[[], BinaryIO] | None = field(default=None, repr=False, compare=False)
     locator: Mapping[str, Any] | None = None
     source_url: str = ""
     tag: str = ""
@@ -264,7 +290,9 @@ class Provider(ABC):
     parameters: ClassVar[tuple[Parameter, ...]] = ()
 
     needs_executor: ClassVar[bool] = True
-    """False where the work runs in our own processes and no row in `executors` is needed."""
+    """False where no row in `executors` is needed: nothing has to be known, or the settings give address and token."""
+    runs_here: ClassVar[bool] = False
+    """The work is done in our own processes: no network, and nothing in its raw answers is a vendor's secret."""
     finishes_on_submit: ClassVar[bool] = False
     """`submit` may take seconds and then gives the final report."""
     is_quick: ClassVar[bool] = False
@@ -288,6 +316,12 @@ class Provider(ABC):
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+
+    @classmethod
+    def examine(cls, operation: str, params: Mapping[str, Any], *, pictures: Sequence[str] = ()) -> Examined:
+        """Look at checked inputs before there is a task: pure and quick, no network. `pictures` names the field of each
+        picture that was given. Raises ProviderRejected with `fields` for inputs that no order could be made of."""
+        return Examined()
 
     @abstractmethod
     def submit(self, order: Order) -> Report:
@@ -313,6 +347,13 @@ class Provider(ABC):
         """Listen until `stop` is set, reconnecting for ever. Blocks; `on_nudge` comes from other threads, must be quick
         and must not raise. Nothing may depend on a nudge arriving."""
         raise Unsupported(f"{self.kind} cannot be watched")
+
+    def fit(self, report: Report, options: Mapping[str, Any]) -> Report:
+        """The report of a poll as the ability's metadata (`options`) wants it read: which field holds which output.
+
+        For kinds whose answers have no fixed form. Pure, and fitting twice changes nothing.
+        """
+        return report
 
     def forget(self, ref: str) -> None:  # noqa: B027  (most providers need no telling)
         """Tell the provider it may drop its record of finished work. Nothing depends on it."""

@@ -54,6 +54,7 @@ class PodiProvider(Provider):
         ),
     )
     needs_executor = False
+    runs_here = True
     finishes_on_submit = True
     is_quick = True
     is_repeatable = True

@@ -22,7 +22,7 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
@@ -119,6 +119,23 @@ class Answer:
         return None
 
 
+@dataclass(frozen=True, kw_only=True)
+class OpenAnswer:
+    """An answer whose body is still to be read, once."""
+
+    head: Answer
+    """Status and header names; its body is empty."""
+    chunks: Iterator[bytes] = field(repr=False)
+
+    @property
+    def is_ok(self) -> bool:
+        return self.head.is_ok
+
+    def read(self) -> Answer:
+        """The answer with its whole body. Raises what reading it raises."""
+        return replace(self.head, body=b"".join(self.chunks))
+
+
 class Transport:
     """Requests to one origin, safe to use from several threads. `base_url` replaces the endpoint's address."""
 
@@ -167,14 +184,42 @@ class Transport:
         `timeout_s` bounds all of it (default ten minutes), the endpoint's read timeout each silence in between.
         A body that ends before its announced length raises too: half a file is never passed off as a whole one.
         """
-        silence_s = self.endpoint.read_timeout_s
+        opened = self.open(
+            method,
+            path,
+            idempotent=idempotent,
+            headers=headers,
+            params=params,
+            timeout_s=timeout_s,
+            max_bytes=max_bytes,
+        )
+        if not opened.is_ok:
+            raise error_for(opened.read(), idempotent=idempotent)
+        yield from opened.chunks
+
+    def open(
+        self,
+        method: str,
+        path: str,
+        *,
+        idempotent: bool,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+        silence_s: float | None = None,
+        max_bytes: int | None = None,
+    ) -> OpenAnswer:
+        """The head of an answer of any status; its body is read once, from `chunks` or by `read`.
+
+        Limits as in `stream`; `silence_s` replaces the endpoint's read timeout.
+        """
         total_s = timeout_s or STREAM_TOTAL_S
+        silence_s = silence_s or self.endpoint.read_timeout_s
         exchange = _Exchange(self, method, path, idempotent=idempotent, total_s=total_s, silence_s=silence_s)
-        response = exchange.send(headers=headers, params=params)
-        if not 200 <= response.status_code < 300:
-            body = b"".join(exchange.read(response, max_bytes=self.endpoint.max_response_bytes))
-            raise error_for(self._answer(response, body), idempotent=idempotent)
-        yield from exchange.read(response, max_bytes=max_bytes or self.endpoint.max_response_bytes)
+        response = exchange.send(json=json, headers=headers, params=params)
+        chunks = exchange.read(response, max_bytes=max_bytes or self.endpoint.max_response_bytes)
+        return OpenAnswer(head=self._answer(response, b""), chunks=chunks)
 
     def _answer(self, response: requests.Response, body: bytes) -> Answer:
         headers = {name.lower(): value for name, value in response.headers.items()}
