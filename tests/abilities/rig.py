@@ -68,6 +68,7 @@ class OwnRig(Rig):
 
     kind = "ownrig"
     needs_executor = False
+    runs_here = True
     finishes_on_submit = True
     is_repeatable = True
     can_cancel = False

@@ -40,7 +40,7 @@ FIELD = st.fixed_dictionaries(
 SIZE = {"name": "size", "type": "number", "min": 1, "max": 8192, "unit": "px"}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(definition=JSON | st.fixed_dictionaries({"fields": st.lists(FIELD | JSON, max_size=4)}), defaults=JSON)
 def test_whatever_an_operator_writes_is_a_usable_schema_or_named_as_wrong(definition: Any, defaults: Any) -> None:
     problems = schema.problems_of(definition, defaults)
@@ -49,7 +49,7 @@ def test_whatever_an_operator_writes_is_a_usable_schema_or_named_as_wrong(defini
         jsonschema.Draft202012Validator.check_schema(schema.json_schema(definition))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(fields=st.lists(FIELD, max_size=4), given_values=st.dictionaries(st.text(max_size=10), JSON, max_size=5))
 def test_R23_whatever_a_caller_sends_is_checked_values_or_a_named_problem(
     fields: list[dict[str, Any]], given_values: dict[str, Any]
@@ -100,7 +100,10 @@ def test_R13_a_prompt_is_never_taken_for_a_picture() -> None:
 
 
 def test_R21_one_name_per_field_listed_aliases_and_the_rest_is_reported() -> None:
-    fields = [{"name": "image_url", "type": "image"}, {"name": "size", "type": "number", "aliases": ["long_edge"]}]
+    fields: list[dict[str, Any]] = [
+        {"name": "image_url", "type": "image"},
+        {"name": "size", "type": "number", "aliases": ["long_edge"]},
+    ]
     checked = inputs.check(
         fields=fields, defaults={}, given={"url": "https://a.example/x.png", "long_edge": 5, "Url": "y"}
     )
@@ -110,7 +113,7 @@ def test_R21_one_name_per_field_listed_aliases_and_the_rest_is_reported() -> Non
 
 
 def test_the_json_schema_says_the_same_as_the_check() -> None:
-    fields = [
+    fields: list[dict[str, Any]] = [
         {"name": "image_url", "type": "image", "required": True},
         SIZE,
         {"name": "mode", "type": "select", "options": ["fit", {"label": "Fill", "value": "fill"}]},

@@ -281,8 +281,8 @@ def test_a_result_that_kills_its_collector_each_time_ends_after_some_tries(user:
     task, invocation = start_waiting(user)
 
     def die() -> Iterator[bytes]:
+        yield png()[:10]
         raise KeyboardInterrupt  # as good as a kill: nothing of ours runs afterwards
-        yield b""
 
     Rig.files["deadly"] = die
     output = picture("deadly", b"")
