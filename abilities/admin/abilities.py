@@ -118,6 +118,7 @@ class AbilityAdmin(TestPanel, ExportAdmin, ServiceAdmin):
     ) -> Any:
         ability = Ability.objects.filter(pk=object_id).first() if object_id else None
         context = {**(extra_context or {}), "versions": version_rows(ability) if ability else []}
+        context["show_save_and_add_another"] = False
         return super().changeform_view(request, object_id, form_url, context)
 
     @method_decorator(require_POST)

@@ -10,20 +10,22 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from abilities import services
-from abilities.admin import metrics
+from abilities.admin import metrics, showing
 from abilities.admin.filters import AbilityFilter, CallProviderFilter, ExecutorFilter, WhenFilter
 from abilities.admin.rendering import admin_link, duration, moment, money, pill, pretty_json, short
 from abilities.models import Invocation
+from media.models import Asset
 from podi.base.admin import ExportAdmin, LargeTableMixin, ReadOnlyAdmin
 from podi.base.ids import decode_task_id
 
 _HEAVY = ("request_payload", "response_payload", "result_assets", "routing", "pending_outputs", "error_message")
-_PHASES = ("sent_at", "accepted_at", "ran_at", "done_at", "finished_at")
+_STEPS = ("created_at", "sent_at", "accepted_at", "ran_at", "done_at", "finished_at")
 
 
 @admin.register(Invocation)
@@ -52,7 +54,7 @@ class InvocationAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
         "shown_task",
         "shown_ability",
         "shown_executor",
-        "shown_duration",
+        "shown_steps",
         "shown_cost",
         "shown_routing",
         "shown_request",
@@ -74,7 +76,7 @@ class InvocationAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
                 )
             },
         ),
-        (_("When"), {"fields": (("created_at", "shown_duration"), _PHASES)}),
+        (_("When"), {"fields": ("shown_steps",), "classes": ("podi-wide",)}),
         (
             _("Cost"),
             {"fields": (("shown_cost", "unit_price", "quantity", "billing_unit", "currency"),)},
@@ -176,6 +178,18 @@ class InvocationAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
     def shown_error(self, row: Invocation) -> str:
         return row.error_message or row.error_code or "–"
 
+    @admin.display(description=_("steps"))
+    def shown_steps(self, row: Invocation) -> str:
+        steps = []
+        before = row.created_at
+        for name in _STEPS:
+            at = getattr(row, name)
+            if at is not None:
+                label = capfirst(row._meta.get_field(name).verbose_name)
+                steps.append((label, at, duration((at - before).total_seconds() * 1000) if at > before else ""))
+                before = at
+        return render_to_string("abilities/steps.html", {"steps": steps})
+
     @admin.display(description=_("routing"))
     def shown_routing(self, row: Invocation) -> str:
         return render_to_string("abilities/routing.html", {"routing": row.routing, "executor_id": row.executor_id})
@@ -190,4 +204,14 @@ class InvocationAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
 
     @admin.display(description=_("results"))
     def shown_results(self, row: Invocation) -> SafeString:
-        return pretty_json(services.log_items([row])[0]["result_assets"])
+        """Small pictures of what was stored, and the entries as the API gives them."""
+        ids = [asset["assetId"] for asset in row.result_assets or []]
+        kept = Asset.objects.filter(pk__in=ids, width__isnull=False)
+        pictures = format_html_join(
+            " ", '<a href="{}"><img class="podi-thumb podi-large" src="{}" alt=""></a>', map(_picture, kept)
+        )
+        return pictures + pretty_json(services.log_items([row])[0]["result_assets"])
+
+
+def _picture(asset: Asset) -> tuple[str, str]:
+    return reverse("admin:media_asset_change", args=[asset.pk]), showing.thumbnail_url(asset)

@@ -46,7 +46,7 @@ class TaskAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
         "shown_attempt",
         "age",
         "took",
-        "price_points",
+        "points",
     )
     list_display_links = ("shown_id",)
     list_filter = ("state", WhenFilter, ProviderFilter, "source", AbilityFilter, ExecutorFilter)
@@ -231,7 +231,7 @@ class TaskAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
 
     # Columns
 
-    @admin.display(description="")
+    @admin.display(description="", empty_value="")
     def picture(self, task: Task) -> SafeString | str:
         url = showing.first_thumbnail(getattr(task, "shown_assets", ()))
         if not url:
@@ -277,3 +277,7 @@ class TaskAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
     def took(self, task: Task) -> str:
         until = task.finished_at or timezone.now()
         return duration((until - task.created_at).total_seconds() * 1000)
+
+    @admin.display(description=_("points"), ordering="price_points")
+    def points(self, task: Task) -> int:
+        return task.price_points
