@@ -49,9 +49,10 @@ bench: install   ## measure PODI against a provider that answers at once
 openapi: install-dev  ## write docs/openapi.json
 	$(CHECKED) $(BIN)/python manage.py spectacular --lang en --format openapi-json --file docs/openapi.json
 
-messages: install-dev  ## collect texts for translation and compile them
-	cd podi && $(CHECKED) ../$(BIN)/python ../manage.py makemessages -l zh_Hans --no-location
-	$(CHECKED) $(BIN)/python manage.py compilemessages --ignore .venv
+messages: install-dev  ## collect texts for translation (needs gettext) and compile them
+	$(CHECKED) $(BIN)/python manage.py makemessages -l zh_Hans --no-location --no-wrap --no-obsolete \
+		--ignore .venv --ignore var --ignore tests
+	$(CHECKED) $(BIN)/python manage.py compilemessages --ignore .venv --ignore var
 
 clean:           ## remove .venv and caches; var/ stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache var/check
