@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -57,6 +58,7 @@ INSTALLED_APPS = [
     "wallet",
     "executors",
     "abilities",
+    "coze_plugin",
 ]
 
 MIDDLEWARE = [
@@ -247,6 +249,32 @@ COMFYUI_DEFAULT_EXECUTOR_ID = env.text("COMFYUI_DEFAULT_EXECUTOR_ID")
 COMFYUI_ROUTE_BY_QUEUE = env.boolean("COMFYUI_ROUTE_BY_QUEUE", default=False)
 COMFYUI_QUEUE_BATCH_SIZE = env.integer("COMFYUI_QUEUE_BATCH_SIZE", default=10)
 EXECUTOR_CONFIG_PATH = env.text("EXECUTOR_CONFIG_PATH")
+
+# Coze as a provider. With address and token, abilities of this kind need no executor.
+COZE_BASE_URL = env.text("COZE_BASE_URL").rstrip("/")
+COZE_API_TOKEN = env.text("COZE_API_TOKEN")
+COZE_DEFAULT_TIMEOUT = env.integer("COZE_DEFAULT_TIMEOUT", default=180, minimum=5)
+COZE_FLAVOUR = env.text("COZE_FLAVOUR", default="auto")
+COZE_FILES = env.text("COZE_FILES", default="url")
+COZE_BOT_ID = env.text("COZE_BOT_ID")
+PROVIDER_ENDPOINTS: dict[str, Any] = {}
+if COZE_BASE_URL and COZE_API_TOKEN:
+    PROVIDER_ENDPOINTS["coze"] = {
+        "base_url": COZE_BASE_URL,
+        "secrets": {"token": COZE_API_TOKEN},
+        "options": {"timeout_s": COZE_DEFAULT_TIMEOUT, "flavour": COZE_FLAVOUR, "files": COZE_FILES},
+    }
+
+# The Coze plugin (seconds unless the name says otherwise).
+COZE_TRUSTED_IPS = env.items("COZE_TRUSTED_IPS")
+COZE_SERVER_URL = env.text("COZE_SERVER_URL").rstrip("/")
+COZE_DOCUMENT_ORIGINS = env.items("COZE_DOCUMENT_ORIGINS")
+COZE_WAIT_S = env.number("COZE_WAIT_S", default=40)
+COZE_POLL_WAIT_S = env.number("COZE_POLL_WAIT_S", default=6)
+COZE_TOOL_RATE_PER_MINUTE = env.integer("COZE_TOOL_RATE_PER_MINUTE", default=300, minimum=0)
+COZE_POLL_RATE_PER_MINUTE = env.integer("COZE_POLL_RATE_PER_MINUTE", default=3000, minimum=0)
+COZE_SHOW_NODE_ADDRESSES = env.boolean("COZE_SHOW_NODE_ADDRESSES", default=False)
+COZE_REFUSAL_RETENTION_DAYS = env.integer("COZE_REFUSAL_RETENTION_DAYS", default=30, minimum=1)
 
 # Events, streams and callbacks.
 WEBHOOK_SIGNING_KEYS = env.items("WEBHOOK_SIGNING_KEYS") or [SECRET_KEY, *SECRET_KEY_FALLBACKS]

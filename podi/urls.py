@@ -27,6 +27,7 @@ urlpatterns = [
     path("", include("wallet.urls")),
     path("", include("executors.urls")),
     path("", include("abilities.urls")),
+    path("", include("coze_plugin.urls")),
     re_path(r"^api/", envelope.unknown_path),  # stays last
 ]
 handler400 = envelope.handler400
