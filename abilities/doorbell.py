@@ -1,13 +1,15 @@
 """Rings a worker through django-q2. Only a doorbell: the tables are the truth, and the poller rings again.
 
-Each ring happens after commit and never fails the caller: a lost ring costs one sweep.
+Where the broker is a table of the same database, the ring is part of the caller's transaction: nothing is lost.
+Elsewhere it happens after commit and never fails the caller: a lost ring costs one sweep.
 """
 
 from __future__ import annotations
 
 from functools import partial
 
-from django.db import transaction
+from django.db import connection, transaction
+from django_q.conf import Conf
 from django_q.tasks import async_task
 
 
@@ -29,4 +31,7 @@ def ring_stop(provider: str, executor_id: str, api_key_id: str, ref: str) -> Non
 
 
 def _ring(job: str, *keys: str | int) -> None:
-    transaction.on_commit(partial(async_task, job, *keys), robust=True)
+    if connection.in_atomic_block and connection.alias == Conf.ORM:
+        async_task(job, *keys)
+    else:
+        transaction.on_commit(partial(async_task, job, *keys), robust=True)

@@ -34,6 +34,8 @@ from podi.events import services as events
 from wallet import services as wallet
 
 STATUS_TOPIC = "ability-task.status"
+_RING_TRIES = 3
+"""Two that end at once ring for two different tasks; who finds the same one looks again."""
 _State = Task.State
 TRANSITIONS: frozenset[tuple[str, str]] = frozenset(
     {
@@ -119,6 +121,7 @@ def claim(task: Task, invocation: Invocation) -> bool:
             started_at=task.started_at or now,
             executor=invocation.executor,
             not_before=None,
+            is_parked=False,
             progress=0.0,
         )
         if moved:
@@ -240,6 +243,7 @@ def _end_badly(task: Task, invocation: Invocation | None, *, to: str, problem: P
             is_error_retryable=problem.is_retryable,
             finished_at=now,
             rung_at=None,
+            is_parked=False,
         ):
             return False
         if task.hold_id:
@@ -283,15 +287,19 @@ def _end(task: Task, invocation: Invocation | None, *, moment: datetime) -> None
 def _ring_next(task: Task) -> None:
     """A slot is free: ring for the task that should have it, first of this executor's line, else of the provider's."""
     now = timezone.now()
-    waiting = (
-        Task.objects.filter(provider=task.provider, state=_State.QUEUED, executor__isnull=False)
+    parked = (
+        Task.objects.filter(is_parked=True, provider=task.provider, state=_State.QUEUED)
         .exclude(not_before__gt=now)
         .order_by("-priority", "created_at")
+        .values_list("pk", flat=True)
     )
-    following = waiting.filter(executor_id=task.executor_id).first() or waiting.first()
-    if following is not None:
-        Task.objects.filter(pk=following.pk, state=_State.QUEUED).update(rung_at=now)
-        doorbell.ring_dispatch(following.pk)
+    for _try in range(_RING_TRIES):
+        following = parked.filter(executor_id=task.executor_id).first() or parked.first()
+        if following is None:
+            return
+        if Task.objects.filter(pk=following, is_parked=True).update(is_parked=False, rung_at=now):
+            doorbell.ring_dispatch(following)
+            return
 
 
 def _close(invocation: Invocation, *, status: str, problem: Problem | None = None, **changes: Any) -> None:

@@ -65,6 +65,8 @@ class Task(models.Model):
     cancel_requested_at = models.DateTimeField(_("cancel asked at"), null=True, blank=True)
     rung_at = models.DateTimeField(null=True, blank=True, editable=False)
     """When a worker was last rung for this task: to take it, or to stop it."""
+    is_parked = models.BooleanField(default=False, editable=False)
+    """Queued, and a worker that was rung found no slot: whoever gives one back rings for it."""
     executor = models.ForeignKey(
         Executor, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("executor")
     )
@@ -106,6 +108,7 @@ class Task(models.Model):
             models.Index(fields=["api_token", "state"], name="tasks_token_state"),
             models.Index(fields=["executor", "state"], name="tasks_executor_state"),
             models.Index(fields=["provider", "state", "created_at"], name="tasks_provider_state"),
+            models.Index(fields=["is_parked", "executor", "-priority", "created_at"], name="tasks_parked"),
             models.Index(fields=["created_at"], name="tasks_created"),
         ]
 

@@ -49,29 +49,38 @@ def _claim(task: Task) -> Invocation | None:
     if not provider.needs_executor:
         invocation = attempts.new_invocation(task, provider=provider, executor=None)
         return invocation if lifecycle.claim(task, invocation) else None
+    route = _route(task)
+    if route is None:
+        return None
     try:
-        route = executors.route(_need(task))
+        taken = _claim_slot(task, route, provider) if route.has_free_slot else None
+        if taken is None and _park(task):
+            # A slot that came free since the look at it rang for nobody: we were not parked yet. So look again.
+            route = _route(task)
+            taken = _claim_slot(task, route, provider) if route and route.has_free_slot else None
+    except _LostRace:
+        return None
+    return taken
+
+
+def _route(task: Task) -> executors.Route | None:
+    """None when it cannot be served now; it waits then, or has ended where it never can be."""
+    try:
+        return executors.route(_need(task))
     except executor_errors.ExecutorNotFound as error:
         problem = lifecycle.Problem(code=error.detail, message=str(error.text), is_retryable=error.retryable)
         lifecycle.fail(task, None, problem)
-        return None
     except PodiError as error:
         # It could be served when it was asked for: an operator switched something off, and may switch it on again.
         logger.info("task %s waits: %s", task.id, error.detail)
-        _wait(task)
-        return None
-    try:
-        invocation_or_none = _claim_slot(task, route, provider)
-    except _LostRace:
-        return None
-    if invocation_or_none is None:
-        _wait(task)
-    return invocation_or_none
+        _park(task)
+    return None
 
 
-def _wait(task: Task) -> None:
-    """Whoever ends a task on these executors rings for the next one; the sweep does if that ring is lost."""
-    Task.objects.filter(pk=task.pk, state=Task.State.QUEUED, attempt=task.attempt).update(rung_at=timezone.now())
+def _park(task: Task) -> bool:
+    """Whoever ends a task on these executors rings for a parked one; the sweep does if that ring is lost."""
+    queued = Task.objects.filter(pk=task.pk, state=Task.State.QUEUED, attempt=task.attempt)
+    return bool(queued.update(is_parked=True, rung_at=timezone.now()))
 
 
 def _claim_slot(task: Task, route: executors.Route, provider: type[Provider]) -> Invocation | None:

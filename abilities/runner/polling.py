@@ -32,6 +32,11 @@ BATCH = 2000
 MAX_THREADS = 32
 LOST_AFTER_MISSES = 3
 ERROR_BACKOFF_S = (1, 2, 4, 8, 10)
+_HEAVY = (
+    *("routing", "request_payload", "response_payload", "result_assets", "pending_outputs"),
+    *(f"task__{name}" for name in ("inputs", "request", "definition", "metadata", "result", "callback_headers")),
+)
+"""What most passes never look at: nearly all rows come back unchanged. Who needs it reads it then."""
 
 
 class _Account(NamedTuple):
@@ -86,7 +91,8 @@ class Polling:
         Invocation.objects.filter(pk__in=ids, step=Invocation.Step.WAITING, next_poll_at__lte=now).update(
             next_poll_at=now + timedelta(seconds=CLAIM_S), poll_mark=mark
         )
-        return list(Invocation.objects.select_related("task", "executor").filter(poll_mark=mark, pk__in=ids))
+        taken = Invocation.objects.select_related("task").filter(poll_mark=mark, pk__in=ids)
+        return list(taken.defer(*_HEAVY))
 
     def _ask(self, account: _Account, rows: list[Invocation]) -> None:
         if not rows:

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 RING_AGAIN_S = 5.0
 """A queued task that was rung and not claimed for this long is rung again."""
 BATCH = 200
+PARKED_BATCH = 10
 
 
 def sweep() -> int:
@@ -57,14 +58,18 @@ def _again(task: Task, invocation: Invocation) -> None:
 
 
 def _ring_queued(now: datetime) -> int:
-    """Queued tasks whose ring was lost, or whose pause is over; most urgent first."""
+    """Queued tasks whose ring was lost, or whose pause is over; most urgent first.
+
+    Of the parked ones only a few: however long the line, looking at it must not take the workers' time.
+    """
     due = Q(not_before=None) | Q(not_before__lte=now)
     unheard = Q(rung_at=None) | Q(rung_at__lt=now - timedelta(seconds=RING_AGAIN_S))
-    ids = list(
+    queued = (
         Task.objects.filter(due & unheard, state=Task.State.QUEUED, deadline_at__gt=now)
         .order_by("-priority", "created_at")
-        .values_list("id", flat=True)[:BATCH]
+        .values_list("id", flat=True)
     )
+    ids = [*queued.filter(is_parked=False)[:BATCH], *queued.filter(is_parked=True)[:PARKED_BATCH]]
     rung = 0
     for task_id in ids:
         if Task.objects.filter(unheard, pk=task_id, state=Task.State.QUEUED).update(rung_at=now):

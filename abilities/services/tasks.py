@@ -132,6 +132,8 @@ def log_ids_of(tasks: Sequence[Task]) -> dict[str, int]:
 
 
 def log_id_of(task: Task) -> int | None:
+    if not task.attempt:
+        return None
     return task.invocations.order_by("-attempt").values_list("id", flat=True).first()
 
 

@@ -59,15 +59,18 @@ def start(holder: str, route: Route) -> Lease | None:
 
     The executor the place was reserved on comes first; another one is chosen only when it has a slot that none of its
     own waiting tasks needs, and then the place moves too. A holder that has a slot already keeps it. Works inside the
-    caller's transaction or in one of its own.
+    caller's transaction or in one of its own; a caller with a transaction looks at `route.has_free_slot` before it.
     """
     if not route.candidates:
         raise ExecutorNotConfigured("An empty route needs no slot: this kind runs without an executor.")
+    if not route.usable:
+        return None
+    is_part = transaction.get_connection().in_atomic_block
     for _try in range(_TRIES):
         mine = _lease_of(holder)
         if mine is not None and (kept := _kept_slot(route, mine)):
             return kept
-        if _with_slot(route, route.usable, mine, _read_loads(route.usable)) is None:
+        if not is_part and _with_slot(route, route.usable, mine, _read_loads(route.usable)) is None:
             return None
         try:
             with transaction.atomic():
@@ -92,7 +95,8 @@ def position(holder: str, *, typical_s: float | None = None) -> QueuePlace | Non
 
     Two queries.
     """
-    mine = Lease.objects.select_related("executor").filter(holder=holder).first()
+    lease = Lease.objects.select_related("executor").filter(holder=holder)
+    mine = lease.only("executor_id", "slot", "executor__max_concurrency").first()
     if mine is None:
         return None
     if mine.slot is not None:

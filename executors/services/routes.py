@@ -29,6 +29,8 @@ class Route:
     """Q1001 or Q2001 where the queue is counted."""
     cursor_key: str = ""
     """Names the round-robin cursor; empty for other policies."""
+    has_free_slot: bool = False
+    """Whether one of the usable ones had a slot left when this was read. Only `start` says it for sure."""
 
 
 def route(need: Need) -> Route:
@@ -42,7 +44,8 @@ def route(need: Need) -> Route:
     now = timezone.now()
     found = find(need, cls)
     policy = effective_policy(need.policy, cls)
-    loads = leases.loads_of(found.executors, leases.read_loads([row.pk for row in found.executors]))
+    leased = leases.read_loads([row.pk for row in found.executors])
+    loads = leases.loads_of(found.executors, leased)
     turn, cursor_key = 0, ""
     if policy == "round_robin" and len(found.executors) > 1:
         cursor_key = _cursor_key(need, found.executors)
@@ -67,6 +70,7 @@ def route(need: Need) -> Route:
         explanation=explanation,
         queue_code=cls.queue_code,
         cursor_key=cursor_key,
+        has_free_slot=any(leases.has_slot(row, leased.get(row.pk, leases.NO_LOAD)) for row in usable),
     )
 
 

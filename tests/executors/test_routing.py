@@ -295,7 +295,7 @@ def test_what_routing_admission_and_start_cost(django_assert_num_queries: Any) -
         found = executors.route(need)
     with django_assert_num_queries(5):  # turn, loads, insert, and the savepoint around them
         executors.reserve(found, holder="t")
-    with django_assert_num_queries(7):  # own lease, loads; then turn, loads, update, and the savepoint around them
+    with django_assert_num_queries(6):  # own lease, turn, loads, update, and the savepoint around them
         executors.start("t", found)
     with django_assert_num_queries(1):
         executors.park("t")

@@ -123,7 +123,7 @@ class ComfyUIProvider(Provider):
             raise self._with_all_missing_types(read_refusal(answer), prompt.graph)
         if is_malformed(answer):
             # The one 500 after which a prompt may yet be queued is a clash of ids; look before calling it refused.
-            if _find_place(self.node.read_queue(), order.ref) is not None:
+            if order.ref in self.node.read_queue().places:
                 return Report(phase=Phase.ACCEPTED, ref=order.ref, raw=answer.excerpt)
             raise read_refusal(answer)
         if answer.status == 413:
@@ -145,7 +145,7 @@ class ComfyUIProvider(Provider):
                 break
             queue = self.node.read_queue()
             for ref in unseen:
-                place = _find_place(queue, ref)
+                place = queue.places.get(ref)
                 if place is not None:
                     reports[ref] = _queued_report(ref, place)
             unseen = [ref for ref in unseen if ref not in reports]
@@ -288,13 +288,6 @@ class ComfyUIProvider(Provider):
         time.sleep(float(self.endpoint.options.get("stall_check_s") or 2.0))
         later = self.node.read_queue()
         return not later.running and queue.pending[0] in later.pending
-
-
-def _find_place(queue: Queue, ref: str) -> int | None:
-    """How many prompts run before this one: 0 while it runs itself. None when it is not in the queue."""
-    if ref in queue.running:
-        return 0
-    return queue.pending.index(ref) + max(1, len(queue.running)) if ref in queue.pending else None
 
 
 def _queued_report(ref: str, place: int) -> Report:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -29,6 +30,12 @@ class Queue:
     running: tuple[str, ...]
     pending: tuple[str, ...]
     raw: Mapping[str, Any]
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """How many prompts run before each: 0 while it runs itself."""
+        before = max(1, len(self.running))
+        return dict.fromkeys(self.running, 0) | {ref: before + index for index, ref in enumerate(self.pending)}
 
 
 class Node:
