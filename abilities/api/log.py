@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
+from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -69,10 +70,21 @@ class LogMetricsView(APIView):
         return Response({"window_hours": hours, "buckets": buckets})
 
 
+class _OwnFormat(BaseContentNegotiation):
+    """`format` names our file here, not one of the framework's renderers."""
+
+    def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:
+        return next(iter(parsers))
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> tuple[Any, str]:
+        return renderers[0], renderers[0].media_type
+
+
 class LogExportView(APIView):
     """The log as a file, streamed."""
 
     permission_classes = (IsOperator,)
+    content_negotiation_class = _OwnFormat
 
     @extend_schema(tags=["admin: call log"], responses={(200, "text/csv"): str})
     def get(self, request: Request) -> StreamingHttpResponse:

@@ -138,7 +138,7 @@ def _next_version(ability: Ability) -> str:
     """v1 → v2, skipping names that are taken; any other name gets `.1`, `.2` ... appended."""
     taken = set(AbilityVersion.objects.filter(ability=ability).values_list("version", flat=True)) | {ability.version}
     match = re.fullmatch(r"(.*?)(\d+)", ability.version)
-    stem, number = (match[1], int(match[2])) if match else (f"{ability.version}.", 0)
+    stem, number = (match[1], int(match[2])) if match else (f"{ability.version}.", 1)
     while f"{stem}{number}" in taken:
         number += 1
     return f"{stem}{number}"[:32]

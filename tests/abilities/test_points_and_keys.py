@@ -93,7 +93,7 @@ def test_R14_R26_points_are_held_at_submit_and_taken_by_what_was_delivered(
 @pytest.mark.parametrize("end", ["failed", "cancelled", "timeout", "rejected"])
 def test_R26_points_come_back_whole_however_a_task_ends_badly(user: User, polling: runner.Polling, end: str) -> None:
     make_executor()
-    Rig.script[:] = [ProviderRejected("no")] if end == "rejected" else [accepted()]
+    Rig.script.append(ProviderRejected("no") if end == "rejected" else accepted())
     task = create(user, make_ability(metadata=PRICE), inputs={"count": 4})
     turn()
     if end == "failed":
