@@ -54,6 +54,20 @@ class ExecutorNotConfigured(PodiError):
     message = _("No active executor can serve this ability. Bind one to it, or switch one of its type on.")
 
 
+class CozeNotConfigured(PodiError):
+    code = "COZE_NOT_CONFIGURED"
+    status = 503
+    fault = "operator"
+    message = _("PODI knows no Coze account: set COZE_BASE_URL and COZE_API_TOKEN, or add an executor of type coze.")
+
+
+class CozeWorkflowIdMissing(PodiError):
+    code = "COZE_WORKFLOW_ID_MISSING"
+    status = 400
+    fault = "operator"
+    message = _("This ability runs on Coze but names no workflow there. Set its Coze workflow id.")
+
+
 class ExecutorNotMatched(PodiError):
     code = "COMFYUI_EXECUTOR_NOT_MATCHED"
     status = 400
@@ -239,3 +253,9 @@ class CmykProfileUnusable(PodiError):
     status = 500
     fault = "operator"
     message = _("The CMYK profile set for the image tools cannot be used. Correct the path, or leave it empty.")
+
+
+def provider_not_configured(kind: str) -> PodiError:
+    """The error of a kind that could work without an executor, had the settings an address and a token for it."""
+    declared = {CozeNotConfigured.code: CozeNotConfigured}
+    return declared.get(f"{kind.upper()}_NOT_CONFIGURED", ExecutorNotConfigured)(provider=kind)

@@ -114,7 +114,7 @@ def _store(
         "metadata": facts.get("metadata") or {},
         "raw": facts.get("raw"),
         "usage": facts.get("usage"),
-        "isRawPublic": not connection.provider.needs_executor,
+        "isRawPublic": connection.provider.runs_here,
     }
     return lifecycle.Delivered(
         result=result,

@@ -46,12 +46,12 @@ def dispatch(task_id: str) -> None:
 
 def _claim(task: Task) -> Invocation | None:
     provider = executors.provider_class(task.provider)
-    if not provider.needs_executor:
-        invocation = attempts.new_invocation(task, provider=provider, executor=None)
-        return invocation if lifecycle.claim(task, invocation) else None
     route = _route(task)
     if route is None:
         return None
+    if not route.candidates:
+        invocation = attempts.new_invocation(task, provider=provider, executor=None)
+        return invocation if lifecycle.claim(task, invocation) else None
     try:
         taken = _claim_slot(task, route, provider) if route.has_free_slot else None
         if taken is None and _park(task):

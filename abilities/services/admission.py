@@ -53,7 +53,7 @@ class Prepared:
     provider: type[Provider]
     need: executors.Need
     route: executors.Route | None
-    """None where the provider works in our own processes."""
+    """None where the work needs no executor and none was named."""
     deadline_s: int
     """So long after its creation the task ends, whatever has become of it."""
 
@@ -90,8 +90,7 @@ def prepare(ability_id: str, call: Call, *, may_choose_inactive: bool = False) -
         bound_executor_id=ability.executor_id or "",
         workflow_id=ability.workflow_id or "",
     )
-    # A kind that works in our own processes needs no executor, but still refuses one that is not there.
-    route = executors.route(need) if provider.needs_executor or call.executor_id else None
+    route = executors.route(need)
     return Prepared(
         ability=ability,
         call=call,
@@ -100,7 +99,7 @@ def prepare(ability_id: str, call: Call, *, may_choose_inactive: bool = False) -
         expected_outputs=expected,
         provider=provider,
         need=need,
-        route=route if provider.needs_executor else None,
+        route=route if route.candidates else None,
         deadline_s=_deadline_s(call.deadline_s, metadata),
     )
 

@@ -169,9 +169,8 @@ def retry_task(actor: User, task: Task, *, token: ApiToken | None = None, once: 
     if ability is None or ability.status != Ability.Status.ACTIVE:
         raise errors.AbilityInactive()
     provider = executors.provider_class(task.provider)
-    route = None
-    if provider.needs_executor:
-        route = executors.route(need_of(task))
+    found = executors.route(need_of(task))
+    route = found if found.candidates else None
     now = timezone.now()
     lifetime = task.deadline_at - task.created_at
     again = Task(

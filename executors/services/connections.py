@@ -9,11 +9,12 @@ from typing import Any
 
 from django.utils import timezone
 
-from executors.errors import ApiKeyNotFound, ApiKeyUnavailable
+from executors.errors import ApiKeyNotFound, ApiKeyUnavailable, provider_not_configured
 from executors.models import ApiKey, Executor
 from executors.pool import keys
 from executors.providers.base import Endpoint, Provider
 from executors.registry import provider_class
+from executors.services import house
 
 _KEPT = 256
 _adapters: OrderedDict[tuple[Any, ...], Provider] = OrderedDict()
@@ -22,7 +23,7 @@ _guard = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class Connection:
-    """A live adapter and what it was built from. `executor` is None for kinds that run in our own processes."""
+    """A live adapter and what it was built from. `executor` is None where the kind works without a row."""
 
     provider: Provider
     executor: Executor | None = None
@@ -34,6 +35,7 @@ def connect(kind: str, executor: Executor | None, *, api_key_id: str = "") -> Co
 
     `api_key_id` asks for the very key a piece of work was sent with: it is used even while it pauses, because only it
     can see that work. Without it the next usable key is taken; none raises ApiKeyUnavailable at once, nobody waits.
+    Without an executor the settings give address and token; raises `<KIND>_NOT_CONFIGURED` where they do not.
     """
     cls = provider_class(kind)
     api_key = _key_for(cls, executor, api_key_id)
@@ -49,7 +51,7 @@ def connect(kind: str, executor: Executor | None, *, api_key_id: str = "") -> Co
         if provider is not None:
             _adapters.move_to_end(identity)
     if provider is None:
-        provider = _keep(identity, cls(_endpoint(kind, executor, api_key)))
+        provider = _keep(identity, cls(_endpoint(cls, executor, api_key)))
     return Connection(provider=provider, executor=executor, api_key=api_key)
 
 
@@ -74,17 +76,24 @@ def _key_for(cls: type[Provider], executor: Executor | None, api_key_id: str) ->
     return key
 
 
-def _endpoint(kind: str, executor: Executor | None, api_key: ApiKey | None) -> Endpoint:
-    secrets: dict[str, str] = dict(executor.secrets) if executor else {}
+def _endpoint(cls: type[Provider], executor: Executor | None, api_key: ApiKey | None) -> Endpoint:
+    if executor is None:
+        endpoint = house.find_endpoint(cls)
+        if endpoint is None:
+            raise provider_not_configured(cls.kind)
+        return endpoint
+    secrets: dict[str, str] = dict(executor.secrets)
     if api_key is not None:
         secrets |= {"api_key": api_key.key, **api_key.secrets}
-    options = dict(executor.config) if executor else {}
-    endpoint = Endpoint(
-        kind=kind,
-        executor_id=executor.pk if executor else "",
-        base_url=base_url_of(executor) if executor else "",
-        secrets=secrets,
-        options=options,
+    options = dict(executor.config)
+    endpoint = house.bounded(
+        Endpoint(
+            kind=cls.kind,
+            executor_id=executor.pk,
+            base_url=base_url_of(executor),
+            secrets=secrets,
+            options=options,
+        )
     )
     connect_s, read_s = options.get("connect_timeout_s"), options.get("read_timeout_s")
     if isinstance(connect_s, int | float):

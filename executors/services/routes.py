@@ -9,10 +9,12 @@ from typing import Any
 
 from django.utils import timezone
 
+from executors.errors import ExecutorNotConfigured, provider_not_configured
 from executors.models import Executor, RoutingCursor
 from executors.pool import keys, leases
 from executors.registry import provider_class
 from executors.routing import Need, blocked_reason, effective_policy, find, rank, share_of
+from executors.services import house
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +39,19 @@ def route(need: Need) -> Route:
     """Who may serve this, best first. Reads only: two to four queries. Raises the contract's code when nobody may.
 
     A kind that needs no executor gives an empty route unless one was named; then there is nothing to reserve or start.
+    Where the settings say nothing of such a kind, any active executor of its type serves.
     """
     cls = provider_class(need.provider)
-    if not cls.needs_executor and not (need.asked_executor_id or need.bound_executor_id):
-        return Route(policy="none", explanation={"source": "in_process", "candidates": [], "leftOut": []})
+    if not (cls.needs_executor or need.asked_executor_id or need.bound_executor_id) and house.find_endpoint(cls):
+        source = "in_process" if cls.runs_here else "settings"
+        return Route(policy="none", explanation={"source": source, "candidates": [], "leftOut": []})
     now = timezone.now()
-    found = find(need, cls)
+    try:
+        found = find(need, cls)
+    except ExecutorNotConfigured:
+        if cls.needs_executor:
+            raise
+        raise provider_not_configured(cls.kind) from None
     policy = effective_policy(need.policy, cls)
     leased = leases.read_loads([row.pk for row in found.executors])
     loads = leases.loads_of(found.executors, leased)

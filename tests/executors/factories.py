@@ -46,6 +46,7 @@ class InProcess(Node):
     kind = "testlocal"
     label = "Test in process"
     needs_executor = False
+    runs_here = True
     queue_code = ""
     runs_workflows = False
     parameters = ()

@@ -123,7 +123,7 @@ def demands(condition: Demand) -> Callable[[Callable[..., None]], Callable[..., 
 
 
 def speaks_http(kind: type[Provider]) -> bool:
-    return kind.needs_executor
+    return not kind.runs_here
 
 
 def is_polled(kind: type[Provider]) -> bool:
