@@ -254,7 +254,8 @@ def _end_badly(task: Task, invocation: Invocation | None, *, to: str, problem: P
                 invocation,
                 status=Invocation.Status.CANCELLED if was_cancelled else Invocation.Status.FAILED,
                 problem=problem,
-                response_payload=response,
+                # What was said when the work was taken stays, where the end has nothing to add.
+                **({} if response is None else {"response_payload": response}),
             )
         _end(task, invocation, moment=now)
         return True

@@ -20,11 +20,30 @@ def build_order(task: Task, invocation: Invocation) -> Order:
         operation=str(metadata.get("action") or task.capability_key),
         params=task.inputs.get("values") or {},
         files=tuple(_input_file(row) for row in _input_rows(task)),
-        options=metadata,
+        options=_options(task, metadata),
         workflow=_workflow(task, invocation, metadata),
         ref=invocation.ref,
         expected_outputs=task.definition.get("expected_outputs"),
+        labels=_labels(task),
     )
+
+
+def _options(task: Task, metadata: dict[str, Any]) -> dict[str, Any]:
+    """The ability's metadata, and the workflow on Coze, which is a field of its own."""
+    workflow_id = task.definition.get("coze_workflow_id")
+    return metadata | ({"coze_workflow_id": workflow_id} if workflow_id else {})
+
+
+def _labels(task: Task) -> dict[str, str]:
+    """Contract 5.6: whose work it is, and what the caller said about it, each name as `meta_<name>`."""
+    labels = {
+        "ability_id": task.ability_id or "",
+        "capability_key": task.capability_key,
+        "request_id": task.request_id,
+        "source": task.source,
+        "user_id": task.owner_id or "",
+    }
+    return labels | {f"meta_{name}": str(value) for name, value in (task.metadata or {}).items()}
 
 
 def _input_rows(task: Task) -> list[TaskAsset]:

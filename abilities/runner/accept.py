@@ -22,6 +22,7 @@ MIN_PROGRESS_STEP = 0.05
 
 def accept(task: Task, invocation: Invocation, report: Report, connection: executors.Connection) -> None:
     """A report of this invocation, however it came. Late and repeated ones change nothing: the rows say so."""
+    report = connection.provider.fit(report, task.definition.get("metadata") or {})
     if report.ref:
         invocation.ref = report.ref
     if report.phase == Phase.SUCCEEDED:
@@ -52,6 +53,7 @@ def wait_for_provider(task: Task, invocation: Invocation, report: Report, connec
             claimed_until=None,
             next_poll_at=now + timedelta(seconds=connection.provider.poll_interval_s / 2),
             updated_at=now,
+            **({} if report.raw is None else {"response_payload": redact(report.raw)}),
         )
     )
     if not is_open:
