@@ -19,12 +19,13 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"8BPS", "image/vnd.adobe.photoshop"),
     (b"\x00\x00\x01\x00", "image/x-icon"),
     (b"\x00\x00\x00\x0cjP  ", "image/jp2"),
-    (b"\x1a\x45\xdf\xa3", "video/webm"),
     (b"%PDF-", "application/pdf"),
     (b"%!PS", "application/postscript"),
     (b"PK\x03\x04", "application/zip"),
     (b"ID3", "audio/mpeg"),
     (b"OggS", "audio/ogg"),
+    (b"fLaC", "audio/flac"),
+    (b"FLV\x01", "video/x-flv"),
 )
 _FTYP_BRANDS = {
     b"avif": "image/avif",
@@ -36,6 +37,7 @@ _FTYP_BRANDS = {
     b"msf1": "image/heic",
     b"qt  ": "video/quicktime",
     b"M4A ": "audio/mp4",
+    b"M4B ": "audio/mp4",
 }
 _SUFFIXES = {
     "image/png": ".png",
@@ -54,6 +56,11 @@ _SUFFIXES = {
     "audio/mp4": ".m4a",
     "audio/wav": ".wav",
     "audio/ogg": ".ogg",
+    "audio/flac": ".flac",
+    "audio/aac": ".aac",
+    "video/x-matroska": ".mkv",
+    "video/x-msvideo": ".avi",
+    "video/x-flv": ".flv",
     "text/plain": ".txt",
     "text/csv": ".csv",
     "text/html": ".html",
@@ -103,10 +110,25 @@ def _by_magic(head: bytes) -> str:
         return {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}.get(head[8:12], "")
     if head[4:8] == b"ftyp":
         return _FTYP_BRANDS.get(head[8:12], "video/mp4")
+    if head[:4] == b"\x1a\x45\xdf\xa3":
+        return "video/x-matroska" if b"matroska" in head[:64] else "video/webm"
+    if sound := _by_frame(head):
+        return sound
     # BMP: two letters are too little to go by; its four reserved bytes are zero and its header has a known size.
     if head[:2] == b"BM" and head[6:10] == bytes(4) and head[14:18] in _BMP_HEADERS:
         return "image/bmp"
     return ""
+
+
+def _by_frame(head: bytes) -> str:
+    """Sound without a file header: MPEG layers and AAC begin with a frame. One sync word is too little to go by, so its
+    other bits must make sense too (a version, a bit rate and a sampling rate that exist)."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return ""
+    if head[1] & 0xF6 == 0xF0:  # layer 00: ADTS
+        return "audio/aac" if head[2] >> 2 & 0xF < 13 else ""
+    version, layer, rate, sampling = head[1] >> 3 & 3, head[1] >> 1 & 3, head[2] >> 4, head[2] >> 2 & 3
+    return "audio/mpeg" if version != 1 and layer != 0 and rate not in (0, 15) and sampling != 3 else ""
 
 
 _BMP_HEADERS = frozenset(size.to_bytes(4, "little") for size in (12, 16, 40, 52, 56, 64, 108, 124))

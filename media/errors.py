@@ -104,6 +104,45 @@ class ImageFormatUnsupported(PodiError):
     message = _("This image format is not supported. Send PNG, JPEG, WebP, GIF, TIFF or BMP.")
 
 
+class FileUrlInvalid(PodiError):
+    code = "FILE_URL_INVALID"
+    status = 400
+    fault = "caller"
+    message = _("This is not an address PODI can read a file from.")
+
+
+class FileDownloadFailed(PodiError):
+    code = "FILE_DOWNLOAD_FAILED"
+    status = 502
+    retryable = True
+    fault = "caller"
+    message = _("A file could not be downloaded. Check that its address can be reached, then try again.")
+
+
+class FileTooLarge(PodiError):
+    code = "FILE_TOO_LARGE"
+    status = 400
+    fault = "caller"
+    message = _("A file has more bytes than allowed. Send a smaller one.")
+
+
+class FileTypeUnsupported(PodiError):
+    code = "FILE_TYPE_UNSUPPORTED"
+    status = 400
+    fault = "caller"
+    message = _("A file is not of a kind that can be used here.")
+
+
+class FilesTakeTooLong(PodiError):
+    """What was fetched so far stays; the next attempt goes on from there."""
+
+    code = "FILE_FETCH_SLOW"
+    status = 504
+    retryable = True
+    fault = "caller"
+    message = _("Fetching the files takes too long. Use a faster host or fewer files.")
+
+
 class ObjectKeyRequired(PodiError):
     code = "OBJECT_KEY_REQUIRED"
     status = 400

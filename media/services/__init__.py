@@ -3,6 +3,7 @@
 What moves bytes (`keep`, `take_input`, `sweep`, `self_check`) takes time and must not be called inside a transaction.
 """
 
+from media.services.files import check_file, take_file
 from media.services.inputs import check_input, take_input
 from media.services.reading import open_asset, own_asset_of_url, thumbnail, url, url_of_key
 from media.services.selfcheck import SelfCheck, self_check
@@ -12,6 +13,7 @@ from media.services.sweeping import Swept, find_orphans, remove_asset, remove_or
 __all__ = [
     "SelfCheck",
     "Swept",
+    "check_file",
     "check_input",
     "find_orphans",
     "keep",
@@ -23,6 +25,7 @@ __all__ = [
     "remove_unused",
     "self_check",
     "sweep",
+    "take_file",
     "take_input",
     "thumbnail",
     "url",
