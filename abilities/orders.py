@@ -48,7 +48,7 @@ def _labels(task: Task) -> dict[str, str]:
 
 def _input_rows(task: Task) -> list[TaskAsset]:
     """The kept pictures in order: from memory right after the task was created, else one query, else none."""
-    if not task.inputs.get("files"):
+    if not (task.inputs.get("files") or task.inputs.get("named")):
         return []
     kept: list[TaskAsset] | None = getattr(task, "input_rows", None)
     if kept is None:

@@ -11,6 +11,7 @@ from executors.providers.comfyui import ComfyUIProvider, editor, graph
 from executors.providers.comfyui import inventory as node_inventory
 from executors.providers.comfyui.inventory import QueueStatus
 from executors.providers.coze import CozeProvider
+from executors.providers.jianying.adapter import JianYingProvider
 from executors.providers.podi import PodiProvider
 
 __all__ = [
@@ -24,7 +25,9 @@ __all__ = [
     "read_requirements",
 ]
 
-_PROVIDERS: dict[str, type[Provider]] = {cls.kind: cls for cls in (PodiProvider, ComfyUIProvider, CozeProvider)}
+_PROVIDERS: dict[str, type[Provider]] = {
+    cls.kind: cls for cls in (PodiProvider, ComfyUIProvider, CozeProvider, JianYingProvider)
+}
 
 
 def provider_kinds() -> tuple[str, ...]:

@@ -83,7 +83,9 @@ def note_running(task: Task, invocation: Invocation, report: Report) -> None:
 
 def _succeeded(task: Task, invocation: Invocation, report: Report, connection: executors.Connection) -> None:
     invocation.done_at = timezone.now()
-    if any(output.data is not None for output in report.outputs) or all(o.text is not None for o in report.outputs):
+    if any(o.data is not None or o.file is not None for o in report.outputs) or all(
+        o.text is not None for o in report.outputs
+    ):
         collect_now(task, invocation, report_facts(report), report.outputs, connection)
         return
     hand_to_collector(invocation, report)

@@ -90,7 +90,10 @@ def _store(
         if output.text is not None:
             texts.append(output.text)
             continue
-        source = output.data if output.data is not None else connection.provider.open_output(output)
+        if output.data is not None:
+            source: Any = output.data
+        else:
+            source = output.file() if output.file is not None else connection.provider.open_output(output)
         asset = media.keep(
             source, owner=task.owner, file_name=output.name, content_type=output.content_type, kind="output"
         )

@@ -16,6 +16,7 @@ from abilities.redaction import redact
 from abilities.runner import heartbeat
 from abilities.runner.accept import accept, wait_for_provider
 from abilities.runner.endings import problem_of, provider_problem, retry_at
+from abilities.runner.fetching import fetch_named
 from executors import services as executors
 from executors.models import ApiKey
 from executors.providers.base import (
@@ -40,6 +41,8 @@ def run(task: Task, invocation: Invocation) -> None:
     with heartbeat.holding(invocation.pk):
         try:
             connection = executors.connect(task.provider, invocation.executor)
+            if not fetch_named(task, invocation):
+                return
             order = build_order(task, invocation)
         except PodiError as error:
             _not_sent(task, invocation, error)

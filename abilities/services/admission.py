@@ -12,8 +12,9 @@ from abilities import errors, inputs, pricing, schema
 from abilities.models import Ability, Task
 from abilities.orders import workflow_by_key
 from abilities.services.abilities import find_ability
+from abilities.services.examining import examine
 from executors import services as executors
-from executors.providers.base import Provider
+from executors.providers.base import Examined, Provider
 from media import services as media
 from podi.base.errors import InvalidInput
 from podi.events import services as events
@@ -56,6 +57,8 @@ class Prepared:
     """None where the work needs no executor and none was named."""
     deadline_s: int
     """So long after its creation the task ends, whatever has become of it."""
+    examined: Examined = field(default_factory=Examined)
+    """Files that the inputs name, and what else the provider saw in them."""
 
 
 def prepare(ability_id: str, call: Call, *, may_choose_inactive: bool = False) -> Prepared:
@@ -81,6 +84,7 @@ def prepare(ability_id: str, call: Call, *, may_choose_inactive: bool = False) -
     metadata = ability.metadata or {}
     expected = expected_outputs(metadata, checked.values)
     provider = executors.provider_class(ability.provider)
+    examined = examine(provider, str(metadata.get("action") or ability.capability_key), checked)
     need = _need(
         metadata,
         provider=ability.provider,
@@ -101,6 +105,7 @@ def prepare(ability_id: str, call: Call, *, may_choose_inactive: bool = False) -
         need=need,
         route=route if route.candidates else None,
         deadline_s=_deadline_s(call.deadline_s, metadata),
+        examined=examined,
     )
 
 

@@ -17,6 +17,7 @@ from abilities.atomicity import whole
 from abilities.models import Ability, Invocation, Task, TaskAsset
 from abilities.redaction import redact
 from abilities.services.admission import Prepared, need_of
+from abilities.services.examining import kept_with_task
 from executors import errors as executor_errors
 from executors import services as executors
 from executors.providers.base import Provider
@@ -99,6 +100,7 @@ def create_task(
     task.inputs = {
         "values": dict(prepared.checked.values),
         "files": [{"field": name, "assetId": asset.id} for name, asset in assets],
+        **kept_with_task(prepared.examined),
     }
     return _store(actor, task, route=prepared.route, provider=prepared.provider, assets=assets, once=once, start=start)
 
@@ -180,8 +182,11 @@ def retry_task(actor: User, task: Task, *, token: ApiToken | None = None, once: 
         created_at=now,
         deadline_at=now + lifetime,
     )
-    by_id = {row.asset_id: row.asset for row in task.assets.select_related("asset").filter(asset_type="input")}
+    rows = list(task.assets.select_related("asset").filter(asset_type="input"))
+    by_id = {row.asset_id: row.asset for row in rows}
     files = [(f["field"], by_id[f["assetId"]]) for f in task.inputs.get("files", []) if f["assetId"] in by_id]
+    named = {entry["field"] for entry in task.inputs.get("named", [])}
+    files += [(row.field, row.asset) for row in rows if row.field in named]  # fetched once is enough
     return _store(actor, again, route=route, provider=provider, assets=files, once=once, start=False)
 
 

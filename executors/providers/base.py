@@ -106,8 +106,8 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class NamedFile:
-    """A file that the inputs name by its address. It is fetched and kept before the work, and comes with the order as the
-    InputFile of this `field` (at most 64 characters). Its bytes must be of one of these kinds."""
+    """A file that the inputs name by its address. It is fetched and kept before the work, and comes with the order as
+    the InputFile of this `field` (at most 64 characters). Its bytes must be of one of these kinds."""
 
     field: str
     url: str
