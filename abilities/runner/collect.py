@@ -38,7 +38,11 @@ def collect(invocation_id: int) -> None:
     )
     if not claimed:
         return
-    invocation = Invocation.objects.select_related("task__owner", "executor").get(pk=invocation_id)
+    invocation = (
+        Invocation.objects.select_related("task__owner", "executor")
+        .defer("executor__secrets", "executor__inventory", "executor__gaps")  # large, and read only for a new adapter
+        .get(pk=invocation_id)
+    )
     task = invocation.task
     if task.state != Task.State.RUNNING or task.attempt != invocation.attempt:
         return

@@ -27,7 +27,7 @@ class _LostRace(Exception):
 
 def dispatch(task_id: str) -> None:
     """Safe to call any number of times, from any process: only one claims the task."""
-    task = Task.objects.select_related("ability").filter(pk=task_id).first()
+    task = Task.objects.filter(pk=task_id).first()
     now = timezone.now()
     if task is None or task.state != Task.State.QUEUED:
         return

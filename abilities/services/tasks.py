@@ -210,7 +210,7 @@ def _typical_s(task: Task) -> float | None:
     """How long the last calls of this ability ran, in seconds; None when there were none."""
     recent = (
         Invocation.objects.filter(ability_id=task.ability_id, status=Invocation.Status.SUCCESS)
-        .order_by("-id")
+        .order_by("-created_at")
         .values_list("duration_ms", flat=True)[:20]
     )
     known = [ms for ms in recent if ms is not None]
