@@ -19,6 +19,7 @@ from tests.bench.table import Table, mid, share, spread
 INVOKED = "podi_print_readiness"
 CALLERS = (1, 16, 64)
 NODES = 8
+BACKGROUND = ("worker", "poller")
 LITELLM_MS = 27.0
 """Own overhead of LiteLLM's proxy without a database at one caller, measured elsewhere: docs/benchmarks.md."""
 
@@ -140,7 +141,7 @@ def measure_tasks(bench: Bench) -> None:
     """Submit while worker and poller stand still, then let them go and see how fast the queue empties."""
     kinds = {"own image tool": None, "upstream 0 ms": 0.0, "upstream 500 ms": 0.5}
     submits: dict[int, list[float]] = {1: [], 16: []}
-    drains: dict[str, list[float]] = {kind: [] for kind in kinds}
+    drains: dict[str, list[Drain]] = {kind: [] for kind in kinds}
     for _round in range(bench.extent.rounds):
         for kind, seconds in kinds.items():
             if seconds is not None:
@@ -153,12 +154,22 @@ def measure_tasks(bench: Bench) -> None:
     bench.table.head(f"Tasks, {bench.extent.tasks} at a time; 1 web process, 2 workers, 1 poller, {NODES} nodes")
     bench.table.line("submit, 1 caller", spread(submits[1], "/s", 0), target="5 x 19/s", met=mid(submits[1]) >= 95)
     bench.table.line("submit, 16 callers", spread(submits[16], "/s", 0), target="5 x 34/s", met=mid(submits[16]) >= 170)
-    for kind, rates in drains.items():
+    for kind, found in drains.items():
+        rates = [drain.rate for drain in found]
         target: dict[str, Any] = {"target": "100/s", "met": mid(rates) >= 100} if kind == "upstream 500 ms" else {}
-        bench.table.line(f"drain, {kind}", spread(rates, "/s", 0), **target)
+        used = ", ".join(f"{name} {mid([drain.cpu_ms[name] for drain in found]):.1f}" for name in BACKGROUND)
+        bench.table.line(f"drain, {kind}", f"{spread(rates, '/s', 0)}  CPU ms a task: {used}", **target)
 
 
-def _submit_and_drain(bench: Bench, *, uses_node: bool) -> tuple[dict[int, float], float]:
+@dataclass(frozen=True, kw_only=True)
+class Drain:
+    """Tasks ended per second, and the processor time each took in worker and poller."""
+
+    rate: float
+    cpu_ms: dict[str, float]
+
+
+def _submit_and_drain(bench: Bench, *, uses_node: bool) -> tuple[dict[int, float], Drain]:
     system = bench.system
     body: dict[str, Any] = {"abilityId": system.ability_id}
     if not uses_node:
@@ -171,13 +182,15 @@ def _submit_and_drain(bench: Bench, *, uses_node: bool) -> tuple[dict[int, float
             for callers, total in ((1, bench.extent.tasks // 4), (16, bench.extent.tasks - bench.extent.tasks // 4))
         }
     finally:
+        used_s = {name: system.processes.cpu_s(name) for name in BACKGROUND}
         begun = time.time()
-        system.processes.resume("worker", "poller")
+        system.processes.resume(*BACKGROUND)
     system.wait_until_done()
+    cpu_ms = {name: (system.processes.cpu_s(name) - used_s[name]) / bench.extent.tasks * 1000 for name in BACKGROUND}
     ends = system.inside.ask(do="read_ends", since=since)
     if ends["states"] != {"succeeded": bench.extent.tasks}:
         raise RuntimeError(f"tasks ended as {ends}\n{system.logs()}")
-    return rates, bench.extent.tasks / (ends["last"] - begun)
+    return rates, Drain(rate=bench.extent.tasks / (ends["last"] - begun), cpu_ms=cpu_ms)
 
 
 def measure_open_jobs(bench: Bench) -> None:
@@ -269,6 +282,8 @@ def measure_history(bench: Bench, old: System) -> None:
         _compare(bench, old, "sync invoke, 1 caller", "POST", path, body, target=True)
         for name, page, staff in _PAGES:
             _compare(bench, old, name, "GET", page, None, staff=staff)
+        for name, page in _ADMIN_PAGES:
+            _compare_page(bench, old, name, page)
     finally:
         bench.system.processes.resume("worker", "poller")
 
@@ -281,6 +296,19 @@ _PAGES = (
     ("call metrics of 24 hours", "/api/admin/abilities/logs/metrics", True),
     ("call metrics of 30 days", "/api/admin/abilities/logs/metrics?windowHours=720", True),
 )
+
+
+_ADMIN_PAGES = (
+    ("admin: first page", "/admin/"),
+    ("admin: list of tasks", "/admin/abilities/task/"),
+    ("admin: call log", "/admin/abilities/invocation/"),
+)
+
+
+def _compare_page(bench: Bench, old: System, name: str, path: str) -> None:
+    few = [bench.system.inside.ask(do="time_page", path=path, times=3) for _ in range(bench.extent.rounds)]
+    many = [old.inside.ask(do="time_page", path=path, times=3) for _ in range(bench.extent.rounds)]
+    bench.table.line(name, f"{mid(few):.0f} ms becomes {mid(many):.0f} ms  (x {mid(many) / mid(few):.2f})")
 
 
 def _compare(
