@@ -28,6 +28,7 @@ _SHORT: Final = (
     ("text_to_video", "t2v"),
     ("background", "bg"),
     ("transparent", "alpha"),
+    ("doubao", "db"),
 )
 _MARK_CHARS: Final = 4
 
