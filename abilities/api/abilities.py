@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from abilities import errors, runner, services
 from abilities.api import answers
-from abilities.api.documents import AbilityDocument, AbilityListDocument, InvokeDocument
+from abilities.api.documents import AbilityListDocument, InvokeDocument, OneAbilityDocument
 from abilities.api.serializers import CallSerializer, ability_item, option_item
 from abilities.api.waiting import WaitFor
 from abilities.models import Ability, Task
@@ -68,7 +68,7 @@ class AbilityDetailView(APIView):
 
     @extend_schema(
         parameters=[OpenApiParameter("version", str, description="A pinned version.")],
-        responses=AbilityDocument,
+        responses=OneAbilityDocument,
         tags=["abilities"],
         auth=[],
     )

@@ -33,6 +33,10 @@ class AbilityDocument(serializers.Serializer[Any]):
     successRate = serializers.FloatField(allow_null=True)
 
 
+class OneAbilityDocument(AbilityDocument):
+    versions = serializers.ListField(child=serializers.CharField(), help_text="What may be pinned, newest first.")
+
+
 class AbilityListDocument(serializers.Serializer[Any]):
     items = AbilityDocument(many=True)
 
@@ -129,3 +133,63 @@ class TaskEventDocument(serializers.Serializer[Any]):
 class TaskEventsDocument(serializers.Serializer[Any]):
     taskId = serializers.CharField()
     items = TaskEventDocument(many=True)
+
+
+class DraftEntryDocument(serializers.Serializer[Any]):
+    draft_id = serializers.CharField()
+    project_name = serializers.CharField()
+    folder_path = serializers.CharField(help_text="The draft's folder in the archive; empty until it is made.")
+
+
+class DraftAcceptedEntryDocument(DraftEntryDocument):
+    status = serializers.CharField()
+
+
+class DraftAcceptedDocument(serializers.Serializer[Any]):
+    status = serializers.CharField(help_text="success: the drafts were accepted")
+    message = serializers.CharField()
+    draft_count = serializers.IntegerField()
+    drafts = DraftAcceptedEntryDocument(many=True)
+    timestamp = serializers.DateTimeField()
+    taskId = serializers.CharField()
+    ignoredInputs = serializers.ListField(child=serializers.CharField())
+
+
+class DraftWarningDocument(serializers.Serializer[Any]):
+    path = serializers.CharField(help_text="the place in the document")
+    message = serializers.CharField()
+
+
+class DraftMaterialsDocument(serializers.Serializer[Any]):
+    total = serializers.IntegerField()
+    fetched = serializers.IntegerField()
+
+
+class DraftErrorDocument(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    message = serializers.CharField()
+    retryable = serializers.BooleanField()
+
+
+class DraftStatusDocument(DraftEntryDocument):
+    status = serializers.ChoiceField(choices=("pending", "processing", "completed", "failed"))
+    created_at = serializers.DateTimeField()
+    error_message = serializers.CharField(help_text="empty unless it failed")
+    taskId = serializers.CharField()
+    progress = serializers.FloatField(help_text="0 to 1")
+    materials = DraftMaterialsDocument()
+    durationUs = serializers.IntegerField(help_text="microseconds")
+    downloadUrl = serializers.CharField(help_text="The archive; it expires and is signed anew at every reading.")
+    warnings = DraftWarningDocument(many=True)
+    error = DraftErrorDocument(required=False)
+    pollAfterMs = serializers.IntegerField(required=False)
+
+
+class DraftListEntryDocument(DraftEntryDocument):
+    created_at = serializers.DateTimeField()
+    downloadUrl = serializers.CharField()
+
+
+class DraftListDocument(serializers.Serializer[Any]):
+    total = serializers.IntegerField()
+    drafts = DraftListEntryDocument(many=True)
