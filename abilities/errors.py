@@ -72,6 +72,11 @@ class TaskNotFound(NotFound):
     message = _("There is no such task, or it belongs to somebody else.")
 
 
+class DraftNotFound(NotFound):
+    code = "DRAFT_NOT_FOUND"
+    message = _("There is no such draft, or it belongs to somebody else.")
+
+
 class TaskNotCancellable(PodiError):
     code = "TASK_NOT_CANCELLABLE"
     status = 409

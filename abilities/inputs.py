@@ -6,6 +6,7 @@ the admin form, and this module the validation.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -97,6 +98,8 @@ def coerce(definition: Mapping[str, Any], value: Any) -> Any:
         return _coerce_switch(value)
     if kind == "select":
         return _coerce_choice(definition, value)
+    if definition.get("format") == "json" and isinstance(value, dict | list):
+        value = json.dumps(value, ensure_ascii=False)  # a document may come as it is or as its text
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(_("Send a text."))
     text = str(value)

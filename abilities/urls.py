@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from abilities.api import abilities, definitions, log, tasks
+from abilities.api import abilities, definitions, drafts, log, tasks
 from abilities.api.waiting import awaitable
 
 urlpatterns = [
@@ -15,6 +15,9 @@ urlpatterns = [
     path("api/ability-tasks/<str:task_id>/cancel", tasks.TaskCancelView.as_view()),
     path("api/ability-tasks/<str:task_id>/retry", tasks.TaskRetryView.as_view()),
     path("api/ability-tasks/<str:task_id>/events", tasks.TaskEventsView.as_view()),
+    path("api/draft/generate", drafts.DraftGenerateView.as_view()),
+    path("api/draft/list", drafts.DraftListView.as_view()),
+    path("api/draft/status/<str:draft_id>", drafts.DraftStatusView.as_view()),
     path("api/admin/abilities", definitions.AbilityDefinitionsView.as_view()),
     path("api/admin/abilities/options", definitions.AbilityDefinitionOptionsView.as_view()),
     path("api/admin/abilities/logs", log.LogListView.as_view()),

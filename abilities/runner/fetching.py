@@ -32,31 +32,31 @@ def fetch_named(task: Task, invocation: Invocation) -> bool:
     named: list[dict[str, Any]] = task.inputs.get("named") or []
     if not named:
         return True
-    rows = {row.field: row for row in task.assets.select_related("asset").filter(asset_type=TaskAsset.Type.INPUT)}
+    rows = list(task.assets.select_related("asset").filter(asset_type=TaskAsset.Type.INPUT))
+    here = {row.field for row in rows}
     ends_at = time.monotonic() + JOB_BUDGET_S
     first = len(task.inputs.get("files") or [])
     for position, entry in enumerate(named):
-        if entry["field"] in rows:
+        if entry["field"] in here:
             continue
         if Task.objects.filter(pk=task.pk, cancel_requested_at__isnull=False).exists():
             lifecycle.cancel(task, invocation)
             return False
-        rows[entry["field"]] = _fetch(task, entry, position=first + position, rows=rows, ends_at=ends_at)
+        used_bytes = sum(row.asset.size_bytes for row in rows)
+        rows.append(_fetch(task, entry, position=first + position, used_bytes=used_bytes, ends_at=ends_at))
         progress = PROGRESS_SHARE * (position + 1) / len(named)
         if progress - task.progress >= MIN_PROGRESS_STEP:
             lifecycle.note_progress(task, progress)
-    task.input_rows = sorted(rows.values(), key=lambda row: row.position)  # type: ignore[attr-defined]  # as in `_attach`
+    task.input_rows = sorted(rows, key=lambda row: row.position)  # type: ignore[attr-defined]  # as in `_attach`
     return True
 
 
-def _fetch(
-    task: Task, entry: dict[str, Any], *, position: int, rows: dict[str, TaskAsset], ends_at: float
-) -> TaskAsset:
+def _fetch(task: Task, entry: dict[str, Any], *, position: int, used_bytes: int, ends_at: float) -> TaskAsset:
     left_s = ends_at - time.monotonic()
     if left_s <= 1:
         raise FilesTakeTooLong(retry_after_s=1)
     field, url = entry["field"], entry["url"]
-    room = settings.FETCH_MAX_TASK_BYTES - sum(row.asset.size_bytes for row in rows.values())
+    room = settings.FETCH_MAX_TASK_BYTES - used_bytes
     try:
         if room <= 0:
             sentence = _("The files of one task may have %(bytes)d bytes together.")
@@ -65,10 +65,8 @@ def _fetch(
             url, owner=task.owner, field=field, kinds=entry["kinds"], max_bytes=room, timeout_s=left_s
         )
     except PodiError as error:
-        if found := error.fields.get(
-            field
-        ):  # a task ends with a code and a sentence: so the place belongs into the sentence
-            error.text = f"{field}: {found}"
+        if found := error.fields.get(field):
+            error.text = f"{field}: {found}"  # a task ends with a code and one sentence: it must say where
         raise
     row, _new = TaskAsset.objects.get_or_create(
         task=task,

@@ -8,7 +8,7 @@ from typing import Any
 
 from executors.providers.jianying.nodes import Findings, rejection
 
-MAX_CHARS = 2_000_000
+MAX_CHARS = 1_000_000
 MAX_DRAFTS = 20
 _MAX_WRAPPINGS = 3
 _FIELD = "content"
