@@ -211,7 +211,39 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG  # in development no collectstatic is needed
 MEDIA_FILES_DIR = DATA_DIR / "files"
-MEDIA_STORAGE = env.text("MEDIA_STORAGE", default="local")
+# Aliyun OSS. With both keys it is where files are kept, unless MEDIA_STORAGE says otherwise.
+OSS_ENDPOINT = env.text("OSS_ENDPOINT", default="oss-cn-hangzhou.aliyuncs.com")
+OSS_REGION = env.text("OSS_REGION", default="oss-cn-hangzhou")
+OSS_BUCKET = env.text("OSS_BUCKET", default="pod-oss-private")
+OSS_ACCESS_KEY = env.text("OSS_ACCESS_KEY", "OSS_AK")
+OSS_SECRET_KEY = env.text("OSS_SECRET_KEY", "OSS_SK")
+OSS_PUBLIC_DOMAIN = env.text("OSS_PUBLIC_DOMAIN", "OSS_DOWNLOAD_DOMAIN", "DOWNLOAD_DOMAIN")
+OSS_SIGNATURE_VERSION = env.text("OSS_SIGNATURE_VERSION", default="v4")
+OSS_CONNECT_TIMEOUT = env.integer("OSS_CONNECT_TIMEOUT", default=120, minimum=5)
+OSS_UPLOAD_RETRIES = env.integer("OSS_UPLOAD_RETRIES", default=3, minimum=1)
+OSS_RESUMABLE_THRESHOLD_MB = env.integer("OSS_RESUMABLE_THRESHOLD_MB", default=8, minimum=1)
+OSS_RESUMABLE_PART_SIZE_MB = env.integer("OSS_RESUMABLE_PART_SIZE_MB", default=8, minimum=1)
+OSS_RESUMABLE_THREADS = env.integer("OSS_RESUMABLE_THREADS", default=2, minimum=1, maximum=32)
+OSS_ROLE_ARN = env.text("OSS_ROLE_ARN")
+OSS_STS_ENDPOINT = env.text("OSS_STS_ENDPOINT")
+OSS_STS_DURATION = env.integer("OSS_STS_DURATION", default=900, minimum=900, maximum=3600)
+OSS_CALLBACK_HOST = env.text("OSS_CALLBACK_HOST").rstrip("/")
+OSS_CALLBACK_KEY_URLS = env.items(
+    "OSS_CALLBACK_KEY_URLS", default="http://gosspublic.alicdn.com/,https://gosspublic.alicdn.com/"
+)
+MEDIA_STORAGE = env.text("MEDIA_STORAGE", default="oss" if OSS_ACCESS_KEY and OSS_SECRET_KEY else "local")
+if MEDIA_STORAGE == "oss" and not (OSS_ACCESS_KEY and OSS_SECRET_KEY):
+    raise ImproperlyConfigured(
+        "MEDIA_STORAGE is oss, but OSS_ACCESS_KEY (OSS_AK) or OSS_SECRET_KEY (OSS_SK) is not set."
+    )
+UPLOAD_TOKEN_TTL = env.integer("UPLOAD_TOKEN_TTL", default=3600, minimum=300)
+UPLOAD_GRANT_TTL_S = env.integer("UPLOAD_GRANT_TTL_S", default=900, minimum=60, maximum=3600)
+UPLOAD_MAX_BYTES = env.integer("UPLOAD_MAX_BYTES", default=200 * 1024 * 1024, minimum=1)
+UPLOAD_TYPES = env.items(
+    "UPLOAD_TYPES",
+    default="image/*,video/*,audio/*,text/plain,text/csv,application/json,application/pdf,application/zip",
+)
+UPLOAD_ALLOWED_ORIGINS = env.items("UPLOAD_ALLOWED_ORIGINS")
 FILES_ACCEL_PREFIX = env.text("FILES_ACCEL_PREFIX")  # nginx's internal location for MEDIA_FILES_DIR, where there is one
 UNUSED_ASSET_DAYS = env.integer("UNUSED_ASSET_DAYS", default=7, minimum=1)
 
@@ -293,5 +325,8 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", default="INFO")},
-    "loggers": {"django-q": {"level": "WARNING"}},  # three lines a job otherwise
+    "loggers": {
+        "django-q": {"level": "WARNING"},  # three lines a job otherwise
+        "oss2": {"level": "WARNING"},  # below that it writes down what it signs
+    },
 }

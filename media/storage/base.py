@@ -34,6 +34,8 @@ class StoredFile:
     key: str
     size_bytes: int
     modified_at: datetime
+    etag: str = ""
+    """The store's own mark of this version, where it has one; without quotes."""
 
 
 class Storage(ABC):
@@ -64,6 +66,10 @@ class Storage(ABC):
 
     def sign_url(self, key: str, *, ttl_s: int, file_name: str, content_type: str) -> str | None:
         """A link the store itself serves and lets expire; None where PODI serves the file."""
+        return None
+
+    def key_of_url(self, url: str) -> str | None:
+        """The key behind an address of the store itself, signed or not; None for any other address."""
         return None
 
     def remove_unfinished(self, *, before: datetime) -> int:

@@ -88,10 +88,10 @@ def test_a_value_of_the_wrong_kind_is_refused_by_name(
 
 def test_R22_a_variable_that_is_set_and_ignored_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PODI_DATADIR", "/somewhere")
-    monkeypatch.setenv("OSS_AK", "invented-key-id")
+    monkeypatch.setenv("AGENT_DEBUG_TOKENS", "invented-key-id")
     ignored = dict(env.find_ignored())
     assert "PODI_DATA_DIR" in ignored["PODI_DATADIR"]
-    assert "not in this version" in ignored["OSS_AK"]
+    assert "not in this version" in ignored["AGENT_DEBUG_TOKENS"]
     messages = [str(message.msg) for message in run_checks() if message.id == "podi.W010"]
     assert any("PODI_DATADIR" in message for message in messages)
     assert not any("invented-key-id" in message for message in messages)
