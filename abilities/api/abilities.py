@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from django.conf import settings
 from django.utils.http import parse_etags
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -81,6 +85,24 @@ class AbilityDetailView(APIView):
         return Response(item)
 
 
+_senders = threading.BoundedSemaphore(max(1, settings.INVOKE_THREADS // 2))
+
+
+@contextmanager
+def _may_send(prepared: services.Prepared) -> Iterator[bool]:
+    """Whether this request sends the work itself. Half of the threads at most do so over the network: the others stay
+    free for other callers when a service takes connections and does not answer. Else a worker sends."""
+    if not prepared.provider.is_quick or prepared.provider.runs_here:
+        yield prepared.provider.is_quick
+        return
+    is_free = _senders.acquire(blocking=False)
+    try:
+        yield is_free
+    finally:
+        if is_free:
+            _senders.release()
+
+
 class InvokeView(APIView):
     """Call an ability and wait for the result, at most `wait` seconds; past it, a running task is handed over."""
 
@@ -96,18 +118,14 @@ class InvokeView(APIView):
         prepared = services.prepare(ability_id, body.to_call())
         if answers.is_dry_run(request, body):
             return Response(answers.dry_run(prepared))
-        created = services.create_task(
-            user,
-            prepared,
-            source=Task.Source.API,
-            token=access.token,
-            once=once,
-            start=prepared.provider.is_quick,
-        )
         log_id = None
-        if created.invocation is not None:
-            runner.run(created.task, created.invocation)
-            log_id = created.invocation.pk
+        with _may_send(prepared) as start:
+            created = services.create_task(
+                user, prepared, source=Task.Source.API, token=access.token, once=once, start=start
+            )
+            if created.invocation is not None:
+                runner.run(created.task, created.invocation)
+                log_id = created.invocation.pk
         return self._answer(request, created.task, wait_s=answers.wait_s(request, body), log_id=log_id)
 
     def _answer(self, request: Request, task: Task, *, wait_s: float, log_id: int | None = None) -> Response:

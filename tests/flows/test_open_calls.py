@@ -37,8 +37,8 @@ def processes(tmp_path: Path, transactional_db: None) -> Iterator[Processes]:
 class Callers:
     """So many sync invokes at once, each on a connection of its own, from one thread of the test."""
 
-    def __init__(self, url: str, token: str, *, count: int) -> None:
-        self.url, self.token, self.count = url, token, count
+    def __init__(self, url: str, token: str, *, count: int, wait_s: float = 100) -> None:
+        self.url, self.token, self.count = f"{url}?wait={wait_s}", token, count
         self.answers: list[tuple[int, dict[str, Any]]] = []
         self._thread = threading.Thread(target=lambda: asyncio.run(self._all()))
 
@@ -55,10 +55,10 @@ class Callers:
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0), timeout=limits, headers=headers
         ) as session:
-            await asyncio.gather(*(self._one(session) for _ in range(self.count)))
+            await asyncio.gather(*(self._one(session) for _ in range(self.count)), return_exceptions=True)
 
     async def _one(self, session: aiohttp.ClientSession) -> None:
-        async with session.post(f"{self.url}?wait=100", json={"imageBase64": png_base64()}) as response:
+        async with session.post(self.url, json={"imageBase64": png_base64()}) as response:
             self.answers.append((response.status, await response.json()))
 
 
@@ -139,3 +139,30 @@ def test_R5_a_result_is_noticed_soon_after_the_node_is_done(
     print(f"noticed and stored after {[round(delay, 2) for delay in delays]} s")
     assert max(delays) < 15
     assert {Task.objects.get(pk=task_id).state for task_id in tasks} == {"succeeded"}
+
+
+def test_R29_a_node_that_takes_connections_and_never_answers_holds_up_no_other_caller(
+    api: Api,
+    invert: Ability,
+    upscale: Ability,
+    executor: Executor,
+    node: ComfyUISimulator,
+    processes: Processes,
+) -> None:
+    Executor.objects.update(max_concurrency=50, queue_limit=50)
+    node.add_fault("POST /upload/image", "hang", times=None)
+    processes.start("web", "poller")
+    headers = {"Authorization": f"Bearer {api.text}"}
+    with Callers(f"{processes.url}/api/abilities/{invert.id}/invoke", api.text, count=16, wait_s=1):
+        wait_until(lambda: Task.objects.count() == 16, what="all are taken in")
+        assert Invocation.objects.filter(step="sending").count() <= 8
+        begun = time.perf_counter()
+        done = requests.post(
+            f"{processes.url}/api/abilities/{upscale.id}/invoke",
+            json={"imageBase64": png_base64()},
+            headers=headers,
+            timeout=50,
+        )
+        assert done.json()["status"] == "succeeded"
+        assert time.perf_counter() - begun < 20
+        processes.kill("web")
