@@ -51,6 +51,7 @@ class JianYingProvider(Provider):
         ),
     )
     needs_executor = False
+    runs_here = True
     finishes_on_submit = True
     is_repeatable = True
 
