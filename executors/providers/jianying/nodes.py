@@ -194,18 +194,18 @@ class Node:
             return None
 
     def time_us(self, name: str, *, most_us: int = MAX_DURATION_US) -> int | None:
-        """A time or a length in the document's unit; None when it is not given."""
+        """A time or a length in the document's unit; None when it is not given, or wrong."""
         value = self.raw(name)
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
             self.refuse(name, "Must be a time: a number, 0 or more.")
-            return 0
+            return None
         micros: int = round(value * _SCALES[self.findings.unit])
         if micros > most_us:
             hint = " Are these microseconds? Then leave time_unit at us." if self.findings.unit == "ms" else ""
             self.refuse(name, f"Is {micros / 1e6:g} s; at most {most_us / 1e6:g} s.{hint}")
-            return 0
+            return None
         return micros
 
     def span(self, name: str, *, required: bool = False) -> Span | None:
@@ -216,8 +216,10 @@ class Node:
             return None
         start, end = node.time_us("start"), node.time_us("end")
         node.close()
-        if start is None or end is None:
+        if not (node.has("start") and node.has("end")):
             self.refuse(name, "Needs start and end.")
+        elif start is None or end is None:
+            return None
         elif end <= start:
             self.refuse(name, "Its end must be after its start.")
         else:

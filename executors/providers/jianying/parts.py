@@ -146,10 +146,9 @@ def read_keys(node: Node, span: Span, *, names: tuple[str, ...]) -> tuple[Key, .
 
 
 def _read_key(node: Node, name: str, span: Span) -> list[Key]:
-    at_us = node.time_us("time")
-    if at_us is None:
+    at_us = node.time_us("time") or 0
+    if not node.has("time"):
         node.refuse("time", "This is required.")
-        at_us = 0
     elif at_us > span.duration_us:
         node.refuse("time", "Lies after the end of the segment; it counts from the segment's start.")
     values: dict[str, float] = {}

@@ -436,12 +436,14 @@ def everything_behind(error: ProviderError) -> list[object]:
 
 def read_output(provider: Provider, output: Output) -> bytes:
     """The output's content, from wherever it says it is; exactly one place."""
-    places = [place for place in (output.text, output.data, output.locator) if place is not None]
+    places = [place for place in (output.text, output.data, output.file, output.locator) if place is not None]
     assert len(places) == 1
     if output.text is not None:
         return output.text.encode()
     if output.data is not None:
         return output.data
+    if output.file is not None:
+        return output.file().read()
     return b"".join(provider.open_output(output))
 
 
