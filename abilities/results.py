@@ -11,6 +11,7 @@ from abilities.redaction import redact
 from media import services as media
 from media.models import Asset
 from podi.base.ids import encode_task_id
+from podi.base.phrases import tell
 
 CALLBACK_LINK_TTL_S = 7 * 24 * 3600
 """A callback may be delivered days late and must still carry links that open."""
@@ -93,7 +94,7 @@ def error_of(task: Task) -> dict[str, Any]:
     return {
         "code": task.error_code,
         "detail": task.error_code,
-        "message": task.error_message,
+        "message": tell(task.error_message),
         "retryable": task.is_error_retryable,
         "requestId": task.request_id,
     }
@@ -139,7 +140,7 @@ def task_response(task: Task, *, log_id: int | None, with_raw: bool = False) -> 
         "requestPayload": redact(task.request),
         "resultPayload": payload,
         "errorCode": task.error_code if failed else None,
-        "errorMessage": (task.error_message or task.error_code) if failed else None,
+        "errorMessage": (tell(task.error_message) or task.error_code) if failed else None,
         "callbackUrl": task.callback_url or None,
         "attempt": task.attempt,
         "retryOf": task.retry_of_id,

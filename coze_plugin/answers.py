@@ -15,6 +15,7 @@ from abilities.models import Task
 from executors import services as executors
 from executors.errors import QueueFull
 from podi.base.errors import PodiError
+from podi.base.phrases import tell, tell_all
 
 RUNNING, SUCCEEDED, FAILED = "running", "succeeded", "failed"
 MAX_DEBUG_CHARS: Final = 4000
@@ -81,7 +82,7 @@ def of_task(task: Task, *, as_id: str = "") -> dict[str, Any]:
         return shape(**values, text=task.state, texts=[task.state], taskStatus=RUNNING, debugResponse=_hint(task))
     if task.state == Task.State.SUCCEEDED:
         return shape(**values, **_results(task), taskStatus=SUCCEEDED)
-    message = task.error_message or task.error_code or task.state
+    message = tell(task.error_message) or task.error_code or task.state
     return shape(
         **values,
         text=FAILED,
@@ -153,7 +154,7 @@ def queue_summary(summary: executors.QueueSummary, *, missing: Sequence[str] = (
             "pendingCount": node.pending,
             "queueMaxSize": node.queue_max_size or 0,
             "supported": node.is_supported,
-            "message": node.message,
+            "message": tell(node.message),
         }
         for node in summary.servers
     ]
@@ -242,7 +243,7 @@ def _outcome_of_code(code: str, message: str) -> dict[str, Any]:
 
 def _sentence(error: PodiError) -> str:
     """The sentence and what is wrong field by field: the model or the workflow's author must be able to act on it."""
-    return " ".join([str(error.text), *(f"{name}: {text}" for name, text in error.fields.items())])
+    return " ".join([tell(error.text), *(f"{name}: {text}" for name, text in tell_all(error.fields).items())])
 
 
 def _name_of(executor_id: str) -> str:

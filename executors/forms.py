@@ -16,6 +16,7 @@ from executors.providers.base import Parameter
 from executors.registry import provider_class, provider_kinds
 from executors.routing import tags_of
 from podi.base.forms import WriteOnlyField
+from podi.base.phrases import tell
 
 if TYPE_CHECKING:
     _ExecutorModelForm = forms.ModelForm[Executor]
@@ -35,7 +36,7 @@ WORKFLOW_FIELDS = ("action", "name", "version", "type", "status", "definition", 
 
 
 def kind_choices() -> list[tuple[str, str]]:
-    return [(kind, provider_class(kind).label) for kind in provider_kinds()]
+    return [(kind, tell(provider_class(kind).label)) for kind in provider_kinds()]
 
 
 class JsonField(forms.JSONField):
@@ -156,7 +157,7 @@ def _parameters_of(kind: str) -> list[Parameter]:
 
 
 def _field_of(parameter: Parameter) -> forms.Field:
-    common: dict[str, Any] = {"label": parameter.label, "help_text": parameter.help, "required": False}
+    common: dict[str, Any] = {"label": tell(parameter.label), "help_text": tell(parameter.help), "required": False}
     if parameter.secret:
         return WriteOnlyField(**common)
     match parameter.type:

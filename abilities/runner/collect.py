@@ -72,7 +72,7 @@ def collect_now(
     except (ProviderError, media_errors.AssetStoreFailed) as error:
         _later(task, invocation, error, outputs, connection)
     except PodiError as error:
-        problem = lifecycle.Problem(code=error.detail, message=str(error.text), is_retryable=error.retryable)
+        problem = lifecycle.Problem(code=error.detail, message=error.stored_text, is_retryable=error.retryable)
         lifecycle.fail(task, invocation, problem)
     else:
         if delivered is None:
@@ -148,7 +148,7 @@ def _later(
     """Storing failed for now. Try again without running the model again; some tries, or to the deadline."""
     now = timezone.now()
     code = error.code
-    message = error.message if isinstance(error, ProviderError) else str(error.text)
+    message = error.message if isinstance(error, ProviderError) else error.stored_text
     can_fetch_again = all(output.locator is not None or output.text is not None for output in outputs)
     tries = invocation.store_count
     problem = lifecycle.Problem(code=code, message=message, is_retryable=True)

@@ -68,7 +68,7 @@ def _route(task: Task) -> executors.Route | None:
     try:
         return executors.route(_need(task))
     except executor_errors.ExecutorNotFound as error:
-        problem = lifecycle.Problem(code=error.detail, message=str(error.text), is_retryable=error.retryable)
+        problem = lifecycle.Problem(code=error.detail, message=error.stored_text, is_retryable=error.retryable)
         lifecycle.fail(task, None, problem)
     except PodiError as error:
         # It could be served when it was asked for: an operator switched something off, and may switch it on again.

@@ -17,7 +17,7 @@ BACKOFF_S = (0.5, 1, 2, 4, 8, 15, 30)
 
 
 def problem_of(error: type[PodiError]) -> Problem:
-    return Problem(code=error.code, message=str(error.message), is_retryable=error.retryable)
+    return Problem(code=error.code, message=error().stored_text, is_retryable=error.retryable)
 
 
 def timed_out() -> Problem:

@@ -84,7 +84,7 @@ def _may_still_send(invocation: Invocation, claimed_at: float) -> bool:
 
 def _not_sent(task: Task, invocation: Invocation, error: PodiError) -> None:
     """Something of ours was missing (a key, a file): surely not sent."""
-    problem = lifecycle.Problem(code=error.detail, message=str(error.text), is_retryable=error.retryable)
+    problem = lifecycle.Problem(code=error.detail, message=error.stored_text, is_retryable=error.retryable)
     if error.retryable and _may_try_again(task):
         when = retry_at(task, error.retry_after_s)
         avoided = list(task.avoided_executor_ids or [])

@@ -17,6 +17,7 @@ from executors import services as executors
 from executors.providers.base import Phase, ProviderError
 from media import services as media
 from podi.base.ids import encode_task_id
+from podi.base.phrases import tell
 from podi.events.models import Delivery
 
 MAX_BUCKETS = 200
@@ -91,8 +92,8 @@ def _item(row: Invocation, delivery: Delivery | None) -> dict[str, Any]:
         "response_payload": row.response_payload,
         "result_assets": [results.asset_entry(asset) for asset in row.result_assets or []],
         "error_code": row.error_code or None,
-        "error_detail": row.error_message or None,
-        "error_message": row.error_message or row.error_code or None,
+        "error_detail": tell(row.error_message) or None,
+        "error_message": tell(row.error_message) or row.error_code or None,
         "routing": row.routing,
         **_callback(delivery if is_end else None),
         "billing_unit": row.billing_unit or None,

@@ -17,6 +17,7 @@ from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from executors import forms, services
 from executors.models import Executor, Lease
@@ -25,6 +26,7 @@ from executors.routing import HEALTHY, blocked_reason
 from podi.base.admin import ExportAdmin, LargeTableMixin, ReadOnlyAdmin, ServiceAdmin
 from podi.base.admin.accounts import acting
 from podi.base.errors import PodiError
+from podi.base.phrases import tell
 
 _COLOURS: Final = {"good": "#2e7d32", "warn": "#b26a00", "bad": "#c62828", "idle": "#757575"}
 _BLOCKED: Final = {
@@ -33,6 +35,8 @@ _BLOCKED: Final = {
     "breaker_open": ("bad", _("set aside after failures")),
     "unhealthy": ("bad", _("down")),
 }
+_DRAINED = ngettext_lazy("%(count)d executor takes no new work.", "%(count)d executors take no new work.", "count")
+_RESUMED = ngettext_lazy("%(count)d executor works again.", "%(count)d executors work again.", "count")
 
 
 class HealthFilter(admin.SimpleListFilter):
@@ -78,7 +82,9 @@ class ExecutorAdmin(ExportAdmin, ServiceAdmin):
     @admin.display(description=_("health"), ordering="health_status")
     def health(self, row: Executor) -> SafeString:
         tone, text = _describe_health(row)
-        return format_html('<span style="color:{}" title="{}">● {}</span>', _COLOURS[tone], row.health_message, text)
+        return format_html(
+            '<span style="color:{}" title="{}">● {}</span>', _COLOURS[tone], tell(row.health_message), text
+        )
 
     @admin.display(description=_("our tasks"))
     def load(self, row: Executor) -> str:
@@ -168,16 +174,12 @@ class ExecutorAdmin(ExportAdmin, ServiceAdmin):
     @admin.action(description=_("Drain: no new work"), permissions=["change"])
     def drain(self, request: HttpRequest, queryset: QuerySet[Executor]) -> None:
         actor = acting(request)
-        self.run_each(
-            request, queryset, lambda row: services.drain(actor, row), done=_("%(count)d executors take no new work.")
-        )
+        self.run_each(request, queryset, lambda row: services.drain(actor, row), done=_DRAINED)
 
     @admin.action(description=_("Resume: work again at once"), permissions=["change"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Executor]) -> None:
         actor = acting(request)
-        self.run_each(
-            request, queryset, lambda row: services.resume(actor, row), done=_("%(count)d executors work again.")
-        )
+        self.run_each(request, queryset, lambda row: services.resume(actor, row), done=_RESUMED)
 
     def get_urls(self) -> list[URLPattern]:
         command = path(
@@ -202,7 +204,7 @@ class ExecutorAdmin(ExportAdmin, ServiceAdmin):
             if name in commands:
                 commands[name](request, services.find_executor(object_id))
         except PodiError as error:
-            self.message_user(request, str(error.text), messages.ERROR)
+            self.message_user(request, tell(error.text), messages.ERROR)
         return HttpResponseRedirect(reverse("admin:executors_executor_change", args=[object_id]))
 
     def _test(self, request: HttpRequest, row: Executor) -> None:
@@ -212,7 +214,7 @@ class ExecutorAdmin(ExportAdmin, ServiceAdmin):
             note = _("%(name)s answers: version %(version)s, %(latency).0f ms.") % facts
             self.message_user(request, note, messages.SUCCESS)
         else:
-            note = _("%(name)s cannot be used: %(message)s") % {"name": row.name, "message": health.message}
+            note = _("%(name)s cannot be used: %(message)s") % {"name": row.name, "message": tell(health.message)}
             self.message_user(request, note, messages.ERROR)
 
 

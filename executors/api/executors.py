@@ -23,6 +23,7 @@ from executors.services import api_keys, fleet
 from podi.base.api.once import create_once
 from podi.base.api.permissions import IsOperator, caller
 from podi.base.api.serializers import ErrorSerializer, StrictSerializer
+from podi.base.phrases import tell
 
 REFUSALS = {code: OpenApiResponse(ErrorSerializer) for code in (400, 401, 403, 404, 409, 422)}
 DELETED = {"status": "deleted"}
@@ -89,7 +90,7 @@ class ExecutorTestView(APIView):
         facts = {
             "executor_id": executor_id,
             "is_up": health.is_up,
-            "message": health.message,
+            "message": tell(health.message),
             "version": health.version,
             "latency_ms": health.latency_ms,
             "queue_running": health.queue_running,

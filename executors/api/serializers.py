@@ -13,6 +13,7 @@ from executors import parameters
 from executors.models import ApiKey, Executor, Status, Workflow, WorkflowBinding, WorkflowRevision
 from executors.services.connections import base_url_of
 from podi.base.api.serializers import StrictSerializer
+from podi.base.phrases import tell
 
 _OBJECT = {"type": "object", "additionalProperties": True}
 
@@ -37,6 +38,13 @@ class UtcField(serializers.DateTimeField):
         super().__init__(default_timezone=UTC, **kwargs)
 
 
+class ToldField(serializers.CharField):
+    """A sentence stored in English, in the reader's language."""
+
+    def to_representation(self, value: Any) -> str:
+        return tell(value)
+
+
 class IdField(serializers.RegexField):
     """An id that a person may choose: it becomes part of paths and of task ids."""
 
@@ -56,7 +64,7 @@ class ExecutorUpdate(StrictSerializer):
     config = ObjectField(required=False, allow_null=True)
     api_key_ids = serializers.ListField(child=serializers.CharField(max_length=64), required=False, max_length=200)
     health_status = serializers.CharField(read_only=True)
-    health_message = serializers.CharField(read_only=True)
+    health_message = ToldField(read_only=True)
     last_heartbeat_at = UtcField(read_only=True)
     is_draining = serializers.BooleanField(read_only=True)
     paused_until = UtcField(read_only=True)

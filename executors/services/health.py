@@ -160,7 +160,7 @@ def _ask(executor: Executor, *, with_inventory: bool) -> Health:
     try:
         provider = connect(executor.type, executor).provider
     except PodiError as error:
-        return Health(is_up=False, message=str(error.text))
+        return Health(is_up=False, message=error.stored_text)
     health = provider.probe()
     is_wanted = with_inventory or executor.health_status != HEALTHY or _is_old(executor.inventory_at)
     if not (health.is_up and provider.has_inventory and is_wanted):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+from django.utils import translation
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -45,6 +46,12 @@ class PodiError(Exception):
         self.retry_after_s = retry_after_s
         self.details = details
         super().__init__(self.detail)
+
+    @property
+    def stored_text(self) -> str:
+        """The sentence as it is written down with a task: in English, told in each reader's language (`phrases`)."""
+        with translation.override("en"):
+            return str(self.text)
 
     @property
     def detail(self) -> str:

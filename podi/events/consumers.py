@@ -15,6 +15,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from podi.base.errors import BadRequest, PodiError, RateLimited
+from podi.base.phrases import tell
 from podi.events import handshake, hub
 from podi.events.envelope import iso_utc, to_text
 from podi.events.hub import Follower, Item
@@ -201,7 +202,7 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]
                 await handshake.check_again(self.scope, self.visitor, sees_all=self.sees_all)
 
     async def _refuse(self, error: PodiError) -> None:
-        payload = {"detail": error.detail, "message": str(error.text), "retryable": error.retryable}
+        payload = {"detail": error.detail, "message": tell(error.text), "retryable": error.retryable}
         await self._send(to_text({"type": "error", "payload": payload, "timestamp": _now()}))
         await self.close(code=_CLOSE_BY_STATUS.get(error.status, CLOSE_BAD_MESSAGE))
 

@@ -11,6 +11,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from podi.base import services, sessions
 from podi.base.admin.bases import LargeTableMixin, ReadOnlyAdmin, ServiceAdmin
@@ -18,6 +19,7 @@ from podi.base.admin.export import ExportAdmin
 from podi.base.errors import PodiError
 from podi.base.forms import ApiTokenForm, LoginForm
 from podi.base.models import ApiToken, LoginSession, User
+from podi.base.phrases import tell
 
 if TYPE_CHECKING:
     _DjangoUserAdmin = DjangoUserAdmin[User]
@@ -60,7 +62,16 @@ class UserAdmin(ExportAdmin, ServiceAdmin, _DjangoUserAdmin):
 
     @admin.action(description=_("End all logins"), permissions=["change"])
     def end_logins(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self.run_each(request, queryset, sessions.close_sessions_of, done=_("Logins of %(count)d users were ended."))
+        self.run_each(
+            request,
+            queryset,
+            sessions.close_sessions_of,
+            done=ngettext_lazy(
+                "Logins of %(count)d user were ended.",
+                "Logins of %(count)d users were ended.",
+                "count",
+            ),
+        )
 
 
 @admin.register(ApiToken)
@@ -106,7 +117,11 @@ class ApiTokenAdmin(ExportAdmin, ServiceAdmin):
             request,
             queryset,
             lambda token: services.revoke_token(actor, token),
-            done=_("%(count)d tokens were revoked."),
+            done=ngettext_lazy(
+                "%(count)d token was revoked.",
+                "%(count)d tokens were revoked.",
+                "count",
+            ),
         )
 
     @admin.action(description=_("Rotate: new text, the old one stops working"), permissions=["change"])
@@ -115,7 +130,7 @@ class ApiTokenAdmin(ExportAdmin, ServiceAdmin):
             try:
                 self._show_once(request, token, services.rotate_token(acting(request), token))
             except PodiError as error:
-                self.message_user(request, f"{token}: {error.text}", messages.ERROR)
+                self.message_user(request, f"{token}: {tell(error.text)}", messages.ERROR)
 
     def _show_once(self, request: HttpRequest, token: ApiToken, text: str) -> None:
         note = _("The text of {}; copy it now, it is not shown again: {}")
@@ -140,5 +155,9 @@ class LoginSessionAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
             request,
             queryset,
             lambda session: sessions.end_session(actor, session),
-            done=_("%(count)d logins were ended."),
+            done=ngettext_lazy(
+                "%(count)d login was ended.",
+                "%(count)d logins were ended.",
+                "count",
+            ),
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.contrib.admin.options import ModelAdmin
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.paginator import Paginator
@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from podi.base.errors import PodiError
 from podi.base.fields import EncryptedTextField
 from podi.base.forms import WriteOnlyField, WriteOnlyInput
+from podi.base.phrases import tell, tell_all
 
 if TYPE_CHECKING:  # Django's own classes take type parameters only in their stubs
     _ModelAdmin = ModelAdmin[Any]
@@ -107,7 +108,7 @@ class ServiceAdmin(_ModelAdmin):
         try:
             return super().changelist_view(request, *args, **kwargs)
         except PodiError as error:  # from a cell that is edited in the list
-            self.message_user(request, str(error.text), messages.ERROR)
+            self.message_user(request, tell(error.text), messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -121,7 +122,7 @@ class ServiceAdmin(_ModelAdmin):
         try:
             return super().delete_view(request, *args, **kwargs)
         except PodiError as error:
-            self.message_user(request, str(error.text), messages.ERROR)
+            self.message_user(request, tell(error.text), messages.ERROR)
             return HttpResponseRedirect(request.get_full_path().removesuffix("/delete/") + "/change/")
 
     def get_actions(self, request: HttpRequest) -> Any:
@@ -152,9 +153,10 @@ def run_each(
         try:
             count += command(row) is not False
         except PodiError as error:
-            model_admin.message_user(request, f"{row}: {error.text}", messages.ERROR)
+            model_admin.message_user(request, f"{row}: {tell(error.text)}", messages.ERROR)
+    message: Any = done  # a lazy plural chooses its form when the count is filled in
     if count:
-        model_admin.message_user(request, str(done) % {"count": count}, messages.SUCCESS)
+        model_admin.message_user(request, message % {"count": count}, messages.SUCCESS)
     else:
         model_admin.message_user(request, str(_("Nothing was changed.")), messages.WARNING)
     return count
@@ -166,12 +168,13 @@ def _with_refusal(form_class: Any, error: PodiError) -> Any:
     class RefusedForm(form_class):  # type: ignore[misc]
         def clean(self) -> Any:
             cleaned = super().clean()
-            known = {name: text for name, text in error.fields.items() if name in self.fields}
+            told = tell_all(error.fields)
+            known = {name: text for name, text in told.items() if name in self.fields}
             for name, text in known.items():
-                self.add_error(name, str(text))
-            others = [f"{name}: {text}" for name, text in error.fields.items() if name not in known]
+                self.add_error(name, text)
+            others = [f"{name}: {text}" for name, text in told.items() if name not in known]
             if others or not known:
-                self.add_error(NON_FIELD_ERRORS, " ".join([str(error.text), *others]))
+                self.add_error(NON_FIELD_ERRORS, " ".join([tell(error.text), *others]))
             return cleaned
 
     return RefusedForm

@@ -19,6 +19,7 @@ from rest_framework.views import set_rollback
 
 from podi.base import errors
 from podi.base.api.request_id import read_request_id
+from podi.base.phrases import tell, tell_all
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +64,9 @@ def body(error: errors.PodiError, *, request_id: str) -> dict[str, Any]:
     return {
         **{_camel(key): value for key, value in error.details.items()},
         "detail": error.detail,
-        "message": str(error.text),
+        "message": tell(error.text),
         "retryable": error.retryable,
-        "fields": {name: str(text) for name, text in error.fields.items()},
+        "fields": tell_all(error.fields),
         "requestId": request_id,
     }
 
