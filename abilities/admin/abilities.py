@@ -14,6 +14,7 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 from django.views.decorators.http import require_POST
 
 from abilities import services
@@ -28,6 +29,8 @@ from podi.base.admin import ExportAdmin, ServiceAdmin
 from podi.base.admin.accounts import acting
 from podi.base.errors import PodiError
 
+_ACTIVE = ngettext_lazy("%(count)d ability is active now.", "%(count)d abilities are active now.", "count")
+_INACTIVE = ngettext_lazy("%(count)d ability is inactive now.", "%(count)d abilities are inactive now.", "count")
 _LINKS = {"executor": "executor_id", "workflow": "workflow_id"}
 
 
@@ -142,7 +145,7 @@ class AbilityAdmin(TestPanel, ExportAdmin, ServiceAdmin):
         except PodiError as error:
             self.message_user(request, str(error.text), messages.ERROR)
         else:
-            self.log_change(request, ability, f"version {version}")
+            self.log_change(request, ability, [{"changed": {"fields": ["version"]}}])
             self.message_user(request, str(_("Version %s is the current one now.")) % version, messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:abilities_ability_change", args=[pk]))
 
@@ -171,12 +174,11 @@ class AbilityAdmin(TestPanel, ExportAdmin, ServiceAdmin):
             if ability.status == status:
                 return False
             services.update_ability(actor, ability, status=status)
-            self.log_change(request, ability, f"status {status}")
+            self.log_change(request, ability, [{"changed": {"fields": ["status"]}}])
             return True
 
         is_active = status == Ability.Status.ACTIVE
-        done = _("%(count)d abilities are active now.") if is_active else _("%(count)d abilities are inactive now.")
-        self.run_each(request, rows, command, done=done)
+        self.run_each(request, rows, command, done=_ACTIVE if is_active else _INACTIVE)
 
     # Columns
 

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from executors import forms, services
 from executors.models import Executor, Workflow, WorkflowBinding, WorkflowRevision
@@ -100,7 +101,11 @@ class WorkflowRevisionAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
             request,
             queryset,
             lambda kept: services.restore_revision(actor, services.find_workflow(kept.workflow_id), kept.number),
-            done=_("%(count)d workflows have their earlier content again, as a new revision."),
+            done=ngettext_lazy(
+                "%(count)d workflow has its earlier content again, as a new revision.",
+                "%(count)d workflows have their earlier content again, as a new revision.",
+                "count",
+            ),
         )
 
 

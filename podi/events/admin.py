@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from podi.base.admin import ExportAdmin, LargeTableMixin, ReadOnlyAdmin
 from podi.base.models import User
@@ -166,7 +167,11 @@ class DeliveryAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
             request,
             queryset,
             lambda delivery: services.send_again(actor, delivery.pk),
-            done=_("%(count)d deliveries are due again."),
+            done=ngettext_lazy(
+                "%(count)d delivery is due again.",
+                "%(count)d deliveries are due again.",
+                "count",
+            ),
         )
 
     @admin.display(description=_("topic"))

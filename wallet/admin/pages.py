@@ -14,6 +14,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from podi.base.errors import PodiError
 from podi.base.models import User
@@ -47,8 +48,13 @@ def grant_page(request: HttpRequest, model_admin: ModelAdmin[Any]) -> HttpRespon
     if request.method == "POST" and form.is_valid():
         values = form.cleaned_data
         if _try(request, form, lambda: _grant_all(actor, values)):
-            done = _("%(points)d points were granted to %(count)d users.")
-            messages.success(request, done % {"points": values["points"], "count": len(values["owners"])})
+            count = len(values["owners"])
+            done = ngettext(
+                "%(points)d points were granted to %(count)d user.",
+                "%(points)d points were granted to %(count)d users.",
+                count,
+            )
+            messages.success(request, done % {"points": values["points"], "count": count})
             return HttpResponseRedirect(reverse("admin:wallet_account_changelist"))
     media = model_admin.media + form.media
     return _render(request, model_admin, "wallet/move.html", form=form, title=_("Grant points"), media=media)
