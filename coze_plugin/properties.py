@@ -36,9 +36,9 @@ def body_schema(ability: Ability, *, collapse: bool) -> dict[str, Any]:
 def wire_names(fields: Sequence[Mapping[str, Any]], *, collapse: bool) -> dict[str, str]:
     """What each field is called in the document. Only one field becomes `url`, and only where none is called so."""
     names = {field["name"]: str(field["name"]) for field in fields}
-    main = next((field["name"] for field in fields if field.get("type") == "image"), None)
-    if collapse and main in _COLLAPSED and MAIN_PICTURE not in names:
-        names[main] = MAIN_PICTURE
+    main = next((field for field in fields if field.get("type") == "image"), None)
+    if collapse and main and main["name"] in _COLLAPSED and not main.get("multiple") and MAIN_PICTURE not in names:
+        names[main["name"]] = MAIN_PICTURE
     return names
 
 
@@ -146,12 +146,12 @@ def _facts(field: Mapping[str, Any], default: Any) -> list[str]:
         facts.append(f"最小 {minimum}" if minimum is not None else f"最大 {maximum}")
     if field.get("unit"):
         facts.append(f"单位 {field['unit']}，只填数字")
-    if field.get("type") == "image" and field.get("multiple"):
+    if field.get("type") == "image" and field.get("multiple") and "最多" not in str(field.get("description")):
         facts.append(f"最多 {int(field.get('max_items') or 20)} 张")
     if default is not None:
         shown = str(default).lower() if isinstance(default, bool) else str(default)
         facts.append(f"不填则用默认值 (default={shown[:60]})")
-    elif not field.get("required"):
+    elif not field.get("required") and "不填" not in str(field.get("description")):
         facts.append("可不填")
     return facts
 
@@ -168,8 +168,9 @@ def _example_value(field: Mapping[str, Any], given: Any, found: Mapping[str, Any
     if field.get("type") == "image":
         if given in (None, "") and not field.get("required"):
             return None
-        picture = given if isinstance(given, str) and given else SAMPLE_PICTURE
-        return [picture] if found["type"] == "array" else picture
+        pictures = [link for link in (given if isinstance(given, list) else [given]) if isinstance(link, str) and link]
+        pictures = pictures or [SAMPLE_PICTURE]
+        return pictures if found["type"] == "array" else pictures[0]
     if given in (None, ""):
         if not field.get("required"):
             return None
