@@ -294,6 +294,8 @@ def _ring_next(task: Task) -> None:
         .order_by("-priority", "created_at")
         .values_list("pk", flat=True)
     )
+    if not parked.order_by().exists():
+        return
     for _try in range(_RING_TRIES):
         following = parked.filter(executor_id=task.executor_id).first() or parked.first()
         if following is None:

@@ -34,7 +34,7 @@ LOST_AFTER_MISSES = 3
 ERROR_BACKOFF_S = (1, 2, 4, 8, 10)
 _HEAVY = (
     *("routing", "request_payload", "response_payload", "result_assets", "pending_outputs"),
-    *(f"task__{name}" for name in ("inputs", "request", "definition", "metadata", "result", "callback_headers")),
+    *(f"task__{name}" for name in ("inputs", "request", "metadata", "result", "callback_headers")),
 )
 """What most passes never look at: nearly all rows come back unchanged. Who needs it reads it then."""
 
