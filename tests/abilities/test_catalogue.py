@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import io
+import json
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from PIL import Image
 
 from abilities import services
 from abilities.models import Ability, AbilityVersion
 from tests.abilities.conftest import Api
+from tests.architecture.code import ROOT
 
 pytestmark = pytest.mark.django_db
 
@@ -204,3 +209,17 @@ def test_R19_two_operators_who_change_different_things_lose_neither() -> None:
     services.update_ability(None, mine, display_name="mine")
     now = services.find_ability("podi_trial")
     assert (now.display_name, now.metadata["note"], now.version) == ("mine", "theirs", "v3")
+
+
+def test_the_ability_that_the_documentation_publishes_can_be_published_and_called(staff_api: Api) -> None:
+    text = (ROOT / "docs" / "abilities.md").read_text()
+    body = json.loads(text.partition("-d '")[2].partition("\n}'")[0] + "\n}")
+    body["default_params"] |= {"width_mm": 20, "height_mm": 30}  # a poster would take a while
+    made = staff_api.post("/api/admin/abilities", body).json()
+    picture = Image.new("RGB", (40, 40), "white")
+    picture.paste((200, 30, 30), (10, 10, 30, 30))
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    call = {"imageBase64": base64.b64encode(file.getvalue()).decode()}
+    done = staff_api.post(f"/api/abilities/{made['id']}/invoke", call)
+    assert (done.status_code, done.json()["status"]) == (200, "succeeded"), done.content
