@@ -27,6 +27,7 @@ from abilities.services.drafts import (
     find_draft,
     materials_of,
 )
+from podi.base.api import envelope
 from podi.base.api.pagination import MAX_OFFSET, read_int
 from podi.base.api.permissions import HasScope, caller
 from podi.base.errors import InvalidInput
@@ -89,13 +90,10 @@ class DraftGenerateView(APIView):
         once = answers.read_once(request)
         task = services.repeated_task(user, once)
         if task is None:
-            try:
-                body = answers.read_body(DraftCallSerializer, request)
-                prepared = services.prepare(DRAFT_ABILITY_ID, body.to_call())
-            except InvalidInput as error:
-                error.status = 400  # type: ignore[misc]  # what callers of this address expect
-                raise
-            task = services.create_task(user, prepared, source=Task.Source.TASK, token=access.token, once=once).task
+            body = answers.read_body(DraftCallSerializer, request)
+            prepared = services.prepare(DRAFT_ABILITY_ID, body.to_call())
+            created = services.create_task(user, prepared, source=Task.Source.TASK, token=access.token, once=once)
+            task = created.task
         drafts = drafts_in(task)
         answer = {
             "status": "success",
@@ -107,6 +105,13 @@ class DraftGenerateView(APIView):
             "ignoredInputs": task.request.get("ignoredInputs") or [],
         }
         return Response(answer, status=201, headers={"Location": f"/api/draft/status/{drafts[0].id}"})
+
+    def handle_exception(self, exc: Exception) -> Response:
+        error = envelope.translate(exc)
+        if not isinstance(error, InvalidInput):
+            return super().handle_exception(exc)
+        error.status = 400  # type: ignore[misc]  # what callers of this address expect
+        return super().handle_exception(error)
 
 
 class DraftStatusView(APIView):
