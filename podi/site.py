@@ -17,6 +17,7 @@ SECTIONS: Final[tuple[tuple[str, str | Promise, tuple[str, ...]], ...]] = (
     ("media", _("Media"), ("Asset",)),
     ("wallet", _("Wallet"), ("Account", "Hold", "Transfer", "Audit")),
     ("events", _("Events and callbacks"), ("Event", "Delivery", "DeliveryAttempt")),
+    ("coze_plugin", _("Coze plugin"), ()),
     ("base", _("Accounts and access"), ("User", "Group", "ApiToken", "LoginSession", "Heartbeat")),
     ("django_q", _("Background jobs"), ()),
 )
@@ -51,7 +52,8 @@ class PodiAdminSite(AdminSite):
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         from podi import dashboard  # it reads models, which are not loaded yet when the site is made
 
-        context = {**(extra_context or {}), "dashboard": dashboard.read() if request.user.is_staff else None}
+        may_look = request.user.has_perms(("abilities.view_task", "abilities.view_invocation"))
+        context = {**(extra_context or {}), "dashboard": dashboard.read() if may_look else None}
         return super().index(request, context)
 
 

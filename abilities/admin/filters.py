@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from abilities.models import Ability
+from abilities.models import Ability, Task
 from executors import services as executors
 from executors.models import Executor
 
@@ -55,6 +55,18 @@ class ProviderFilter(admin.SimpleListFilter):
 
 class CallProviderFilter(ProviderFilter):
     column = "ability_provider"
+
+
+class SourceFilter(admin.SimpleListFilter):
+    title = _("source")
+    parameter_name = "source"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(Task.Source.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        chosen = self.value()
+        return queryset.filter(source=chosen) if chosen else queryset
 
 
 class _RowFilter(admin.SimpleListFilter):

@@ -14,15 +14,17 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from abilities import services
 from abilities.admin import metrics, showing
-from abilities.admin.filters import AbilityFilter, CallProviderFilter, ExecutorFilter, WhenFilter
+from abilities.admin.filters import AbilityFilter, CallProviderFilter, ExecutorFilter, SourceFilter, WhenFilter
 from abilities.admin.rendering import admin_link, duration, moment, money, pill, pretty_json, short
 from abilities.models import Invocation
 from media.models import Asset
 from podi.base.admin import ExportAdmin, LargeTableMixin, ReadOnlyAdmin
 from podi.base.ids import decode_task_id
+from podi.base.phrases import tell
 
 _HEAVY = ("request_payload", "response_payload", "result_assets", "routing", "pending_outputs", "error_message")
 _STEPS = ("created_at", "sent_at", "accepted_at", "ran_at", "done_at", "finished_at")
@@ -44,7 +46,8 @@ class InvocationAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
         "shown_cost",
         "shown_trace",
     )
-    list_filter = ("status", WhenFilter, CallProviderFilter, "source", AbilityFilter, ExecutorFilter)
+    sortable_by = ("id", "shown_time")  # by index: any other order would sort the whole log
+    list_filter = ("status", WhenFilter, CallProviderFilter, SourceFilter, AbilityFilter, ExecutorFilter)
     list_select_related = ("executor",)
     search_fields = ("id",)
     search_help_text = _("number, task id, trace id, request id, or the provider's id")
@@ -117,7 +120,11 @@ class InvocationAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
     @admin.action(description=_("Fetch lost results from the node again"), permissions=["operate"])
     def fetch_again(self, request: HttpRequest, queryset: QuerySet[Invocation]) -> None:
         rows = queryset.select_related("executor", "task__owner")
-        done = _("The results of %(count)d calls are in our storage.")
+        done = ngettext_lazy(
+            "The results of %(count)d call are in our storage.",
+            "The results of %(count)d calls are in our storage.",
+            "count",
+        )
         self.run_each(request, rows, lambda row: bool(services.resolve_invocation(row)), done=done)
 
     # Export: the same items that the API's log gives
@@ -176,7 +183,7 @@ class InvocationAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
 
     @admin.display(description=_("error"))
     def shown_error(self, row: Invocation) -> str:
-        return row.error_message or row.error_code or "–"
+        return tell(row.error_message) or row.error_code or "–"
 
     @admin.display(description=_("steps"))
     def shown_steps(self, row: Invocation) -> str:

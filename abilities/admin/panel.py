@@ -26,6 +26,7 @@ from media.models import Asset
 from podi.base.admin.accounts import acting
 from podi.base.errors import PodiError
 from podi.base.ids import decode_task_id
+from podi.base.phrases import tell, tell_all
 
 if TYPE_CHECKING:
     _ModelAdmin = ModelAdmin[Ability]
@@ -55,9 +56,10 @@ class TestPanel(_ModelAdmin):
     def panel_view(self, request: HttpRequest, pk: str) -> HttpResponse:
         try:
             ability = self._ability(request, pk)
-        except PodiError as error:
+            needs_executor = executors.provider_class(ability.provider).needs_executor
+        except PodiError as error:  # no such version; or a provider that this PODI does not have
             self.message_user(request, str(error.text), "error")
-            return HttpResponseRedirect(reverse("admin:abilities_ability_test", args=[pk]))
+            return HttpResponseRedirect(reverse("admin:abilities_ability_change", args=[pk]))
         earlier = _earlier_run(request.GET.get("from", ""), ability)
         fields = forms.panel_fields(
             ability,
@@ -70,7 +72,7 @@ class TestPanel(_ModelAdmin):
             "title": ability.display_name,
             "ability": ability,
             "fields": [{"field": field, "kept": [_kept(asset) for asset in field.kept]} for field in fields],
-            "needs_executor": executors.provider_class(ability.provider).needs_executor,
+            "needs_executor": needs_executor,
             "executors": Executor.objects.filter(type=ability.provider)
             .only("id", "name", "status", "health_status", "is_draining")
             .order_by("-status", "name"),
@@ -196,12 +198,12 @@ def _dry_run(prepared: services.Prepared) -> dict[str, Any]:
 
 def _refusal(request: HttpRequest, error: PodiError) -> dict[str, Any]:
     details = pretty_json({name: value for name, value in error.details.items() if value is not None} or None)
-    context: dict[str, Any] = {"code": error.detail, "sentence": error.text}
+    context: dict[str, Any] = {"code": error.detail, "sentence": tell(error.text)}
     context |= {"details": details if error.details else ""}
-    context |= {"can_retry": error.retryable, "fields": {name: str(text) for name, text in error.fields.items()}}
+    context |= {"can_retry": error.retryable, "fields": tell_all(error.fields)}
     return {
         "code": error.detail,
-        "message": str(error.text) or _("Refused."),
-        "fields": {name: str(text) for name, text in error.fields.items()},
+        "message": tell(error.text) or _("Refused."),
+        "fields": tell_all(error.fields),
         "html": render_to_string("abilities/refusal.html", context, request),
     }

@@ -15,11 +15,12 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 from django.views.decorators.http import require_POST
 
 from abilities import services
 from abilities.admin import showing
-from abilities.admin.filters import AbilityFilter, ExecutorFilter, ProviderFilter, WhenFilter
+from abilities.admin.filters import AbilityFilter, ExecutorFilter, ProviderFilter, SourceFilter, WhenFilter
 from abilities.admin.rendering import admin_link, duration, moment, pill, short
 from abilities.models import Invocation, Task, TaskAsset
 from podi.base.admin import ExportAdmin, LargeTableMixin, ReadOnlyAdmin
@@ -49,7 +50,8 @@ class TaskAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
         "points",
     )
     list_display_links = ("shown_id",)
-    list_filter = ("state", WhenFilter, ProviderFilter, "source", AbilityFilter, ExecutorFilter)
+    sortable_by = ("shown_id", "age")  # by index: any other order would sort the whole table
+    list_filter = ("state", WhenFilter, ProviderFilter, SourceFilter, AbilityFilter, ExecutorFilter)
     list_select_related = ("owner", "executor", "ability")
     search_fields = ("id",)
     search_help_text = _("task id (also t1.…), trace id, request id, or owner")
@@ -74,9 +76,6 @@ class TaskAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
         "started_at",
         "finished_at",
     )
-
-    class Media:
-        js = ("podi/live.js",)
 
     def get_urls(self) -> list[URLPattern]:
         def view(route: str, function: Any, name: str) -> Any:
@@ -137,7 +136,6 @@ class TaskAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
             "opts": self.opts,
             "original": task,
             "title": task.ability_name or task.capability_key,
-            "media": self.media,
             "may_operate": self.has_operate_permission(request),
             "is_foreign": task.owner_id != request.user.pk,
         }
@@ -216,7 +214,11 @@ class TaskAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
             request,
             queryset,
             lambda task: bool(services.cancel_task(actor, task)),
-            done=_("%(count)d tasks: cancel asked."),
+            done=ngettext_lazy(
+                "%(count)d task: cancel asked.",
+                "%(count)d tasks: cancel asked.",
+                "count",
+            ),
         )
 
     @admin.action(description=_("Try again as new tasks"), permissions=["operate"])
@@ -226,7 +228,11 @@ class TaskAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
             request,
             queryset.select_related("ability", "owner"),
             lambda task: bool(services.retry_task(actor, task)),
-            done=_("%(count)d new tasks."),
+            done=ngettext_lazy(
+                "%(count)d new task.",
+                "%(count)d new tasks.",
+                "count",
+            ),
         )
 
     # Columns

@@ -133,7 +133,7 @@ def test_one_click_switches_off_and_on(desk: Client, upscale: Ability) -> None:
 def test_actions_switch_many_and_count_only_what_changed(desk: Client, upscale: Ability) -> None:
     off = make_row(Ability, status="inactive")
     values = {"action": "deactivate", "_selected_action": [upscale.pk, off.pk]}
-    assert "1 abilities are inactive" in said(desk.post(LIST, values))
+    assert "1 ability is inactive" in said(desk.post(LIST, values))
     upscale.refresh_from_db()
     assert upscale.status == "inactive"
 

@@ -67,7 +67,7 @@ def test_the_index_shows_the_strip_and_its_sections_in_order(desk: Client) -> No
     page = response.content.decode()
     assert "75.0%" in page
     sections = [str(section["name"]) for section in response.context["app_list"]]
-    assert sections == [
+    assert [name for name in sections if name != "Coze plugin"] == [
         "Abilities and tasks",
         "Executors",
         "Media",
@@ -95,6 +95,8 @@ def test_calls_over_time_include_empty_slices() -> None:
     assert len(slices) == 24
     assert sum(part.total for part in slices) == 1
     assert slices[-3].success == 1
+    assert all(part.start.minute == 0 for part in slices)
+    assert sum(part.total for part in services.calls_over_time(window_hours=2)) <= 1
     assert len(services.calls_over_time(window_hours=720)) == 30
 
 
@@ -114,6 +116,7 @@ def test_an_operator_with_few_rights_sees_an_index_of_few_lists(client: Client) 
     response = client.get("/admin/")
     assert response.status_code == 200
     assert response.context["app_list"] == []
+    assert response.context["dashboard"] is None
 
 
 @pytest.mark.parametrize("name", ["admin.css", "admin.js", "live.js", "panel.js", "json.js", "icon.svg"])

@@ -166,6 +166,14 @@ def test_an_inactive_ability_and_an_older_version_can_be_tested(desk: Client, up
     assert desk.get(PANEL + "?version=nine").status_code == 302
 
 
+def test_an_ability_of_a_provider_that_is_gone_says_so(desk: Client, upscale: Ability) -> None:
+    Ability.objects.filter(pk=upscale.pk).update(provider="departed")
+    page = desk.get(PANEL, follow=True)
+    assert page.redirect_chain[-1][0].endswith("/change/")
+    assert page.status_code == 200
+    assert page.context["messages"]
+
+
 def test_priority_deadline_trace_and_executor_reach_the_task(desk: Client) -> None:
     every_kind()
     for pk in ("n1", "n2"):

@@ -82,6 +82,14 @@ def test_R30_searching_reads_no_table_from_end_to_end(desk: Client, api: Api, up
             assert "SCAN tasks" not in plan or "USING INDEX" in plan, (sql, plan)
 
 
+def test_R30_no_filter_asks_a_large_table_what_values_it_holds(desk: Client) -> None:
+    make_row(Invocation)
+    for url in (LIST, LOG):
+        with CaptureQueriesContext(connection) as queries:
+            desk.get(url)
+        assert not [query["sql"] for query in queries.captured_queries if "DISTINCT" in query["sql"]]
+
+
 def test_the_page_of_a_task_tells_its_life(desk: Client, api: Api, upscale: Ability) -> None:
     task = create(api, upscale)
     page = desk.get(f"{LIST}{task.pk}/change/").content.decode()
@@ -144,9 +152,9 @@ def test_actions_on_the_list_go_through_the_services(desk: Client, api: Api, ups
     waiting = create(api, upscale)
     chosen = {"_selected_action": [task.pk for task in (*tasks, waiting)]}
     words = said(desk.post(LIST, {"action": "cancel_tasks", **chosen}))
-    assert "1 tasks: cancel asked." in words
+    assert "1 task: cancel asked." in words
     assert words.count("has ended") == 3
-    assert "1 new tasks." in said(desk.post(LIST, {"action": "retry_tasks", "_selected_action": [waiting.pk]}))
+    assert "1 new task." in said(desk.post(LIST, {"action": "retry_tasks", "_selected_action": [waiting.pk]}))
 
 
 def test_those_who_may_only_look_cannot_operate(client: Client, api: Api, upscale: Ability, user: User) -> None:
@@ -185,7 +193,7 @@ def test_filters_narrow_the_list(desk: Client, upscale: Ability) -> None:
     executor = make_row(Executor)
     mine = make_row(Task, ability=upscale, executor=executor, state="queued", source="coze")
     old = make_row(Task, created_at=timezone.now() - timedelta(days=3), state="cancelled", provider="comfyui")
-    for query in (f"ability={upscale.pk}", f"executor={executor.pk}", "state__exact=queued", "source__exact=coze"):
+    for query in (f"ability={upscale.pk}", f"executor={executor.pk}", "state__exact=queued", "source=coze"):
         assert found(desk, f"{LIST}?{query}") == [mine.pk], query
     assert found(desk, f"{LIST}?when=24h") == [mine.pk]
     assert set(found(desk, f"{LIST}?when=7d")) == {mine.pk, old.pk}
