@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 TYPES: Final = frozenset({"string", "integer", "number", "boolean", "array", "object"})
@@ -40,16 +40,17 @@ def find_problems(document: Mapping[str, Any]) -> list[str]:
     return [f"{place}: {text}" for place, text in _document(document)]
 
 
-def find_server_problem(url: str) -> str:
-    """Why Coze's own servers could not call this address; empty when nothing speaks against it."""
+def find_server_problem(url: str) -> Literal["", "address", "private", "plain"]:
+    """Why others could not call this: an IP address, a name of no public host, no https. Empty when they can."""
     host = urlsplit(url).hostname or ""
     try:
-        return "an IP address" if ipaddress.ip_address(host) else ""
+        ipaddress.ip_address(host)
+        return "address"
     except ValueError:
         pass  # a name, as it should be
     if "." not in host or host.endswith((".local", ".internal", ".localhost")):
-        return "no public host name"
-    return "" if urlsplit(url).scheme == "https" else "not https"
+        return "private"
+    return "" if urlsplit(url).scheme == "https" else "plain"
 
 
 def fits(value: Any, schema: Mapping[str, Any]) -> bool:

@@ -51,17 +51,22 @@ def _addresses(server: str) -> list[Finding]:
             "Coze takes an address with the host “%(host)s” for pasted text. Open this page under a name with a dot."
         )
         found.append(Finding(kind="bad", text=text % {"host": host}))
-    values = {"url": server, "why": document_rules.find_server_problem(server)}
+    values = {"url": server, "why": _why(server)}
     if values["why"]:
         text = _("Coze's cloud cannot call %(url)s (%(why)s). Set COZE_SERVER_URL to the public address of PODI.")
         found.append(Finding(kind="warning", text=text % values))
     else:
         found.append(Finding(kind="good", text=_("Tools are called at %(url)s.") % values))
-    links = {"url": settings.PUBLIC_URL, "why": document_rules.find_server_problem(settings.PUBLIC_URL)}
+    links = {"url": settings.PUBLIC_URL, "why": _why(settings.PUBLIC_URL)}
     if links["why"]:
         text = _("Links to results begin with %(url)s (%(why)s), so others cannot open them. Set PODI_PUBLIC_URL.")
         found.append(Finding(kind="warning", text=text % links))
     return found
+
+
+def _why(url: str) -> str:
+    words = {"address": _("an IP address"), "private": _("no public host name"), "plain": _("not https")}
+    return words.get(document_rules.find_server_problem(url), "")
 
 
 def _access(*, is_proxied: bool) -> list[Finding]:
