@@ -199,3 +199,28 @@ def test_R5_a_node_that_tells_by_itself_is_asked_at_once_and_its_progress_is_see
         watching.close()
     assert Task.objects.get(pk=task_id).state == "succeeded"
     assert any(0 < share < 1 for share in seen)
+
+
+def test_results_that_were_given_up_can_be_fetched_from_the_node_again(
+    api: Api,
+    staff_api: Api,
+    invert: Ability,
+    executor: Executor,
+    node: ComfyUISimulator,
+) -> None:
+    node.worker.holds_jobs = True
+    task_id = create(api, invert)
+    work_off()
+    row = Invocation.objects.get()
+    path = f"/api/admin/abilities/logs/{row.pk}/resolve"
+    early = staff_api.post(path)
+    assert (early.status_code, early.json()["detail"]) == (409, "COMFYUI_STATUS_running")
+    Task.objects.filter(pk=task_id).update(deadline_at=timezone.now())
+    runner.sweep()  # the ring that would stop the run is lost
+    assert Task.objects.get(pk=task_id).error_code == "TASK_TIMEOUT"
+    node.worker.holds_jobs = False
+    node.wait_until(row.ref)
+    found = staff_api.post(path).json()
+    assert found["result_assets"][0]["ossUrl"]
+    assert staff_api.post(path).json()["result_assets"][0]["assetId"] == found["result_assets"][0]["assetId"]
+    assert Task.objects.get(pk=task_id).state == "failed"
