@@ -77,3 +77,38 @@ class Refusal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} {self.address} {self.tool}"
+
+
+class BridgeChat(models.Model):
+    """A chat that PODI opens with a bot, to run the bot's local tools. The row is what a dead process leaves behind."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        OPEN = "open", _("open")
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+
+    bot_id = models.CharField(_("bot"), max_length=64)
+    coze_user_id = models.CharField(_("user at Coze"), max_length=128)
+    question = models.TextField(_("question"))
+    conversation_id = models.CharField(_("conversation"), max_length=64, blank=True, default="")
+    chat_id = models.CharField(_("chat"), max_length=64, blank=True, default="", db_index=True)
+    state = models.CharField(_("state"), max_length=16, choices=State.choices, default=State.WAITING)
+    coze_status = models.CharField(_("Coze's word for it"), max_length=32, blank=True, default="")
+    tool_calls = models.PositiveIntegerField(_("tool calls answered"), default=0)
+    answer = models.TextField(_("answer"), blank=True, default="")
+    error = models.TextField(_("error"), blank=True, default="")
+    claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
+    claimed_by = models.CharField(max_length=64, blank=True, default="", editable=False)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+
+    class Meta:
+        db_table = "coze_bridge_chats"
+        verbose_name = _("chat of the bridge")
+        verbose_name_plural = _("chats of the bridge")
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["state", "claimed_until"], name="coze_bridge_chats_due")]
+
+    def __str__(self) -> str:
+        return f"{self.pk} {self.chat_id or self.state}"
