@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import label_for_field
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
@@ -192,7 +192,7 @@ class InvocationAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
         for name in _STEPS:
             at = getattr(row, name)
             if at is not None:
-                label = capfirst(row._meta.get_field(name).verbose_name)
+                label = label_for_field(name, Invocation)
                 steps.append((label, at, duration((at - before).total_seconds() * 1000) if at > before else ""))
                 before = at
         return render_to_string("abilities/steps.html", {"steps": steps})
