@@ -9,7 +9,7 @@ class MediaConfig(AppConfig):
     name = "media"
     label = "media"
     verbose_name = _("Media")
-    duties: ClassVar[tuple[str, ...]] = ("media.jobs.Sweep",)
+    duties: ClassVar[tuple[str, ...]] = ("media.jobs.Sweep", "media.jobs.WorkOffUploads")
 
     def ready(self) -> None:
         """Pillow's own guard stands behind ours, at the same limit (it warns there and refuses at twice of it)."""

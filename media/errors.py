@@ -173,3 +173,107 @@ class FileLinkExpired(PodiError):
     status = 410
     fault = "caller"
     message = _("This link has expired. Ask PODI for the link again; the file is still there.")
+
+
+class FileRemoved(PodiError):
+    """Only the record is left."""
+
+    code = "FILE_REMOVED"
+    status = 410
+    fault = "caller"
+    message = _("The file was removed because it reached the age that is agreed for it.")
+
+
+class MediaUploadUnauthorized(PodiError):
+    """`reason`: invalid, expired, used or revoked."""
+
+    code = "MEDIA_UPLOAD_UNAUTHORIZED"
+    status = 401
+    fault = "caller"
+    message = _("This upload key or form opens nothing: it is wrong, expired, revoked or used. Ask for a new one.")
+
+
+class UploadForbidden(PodiError):
+    code = "MEDIA_UPLOAD_FORBIDDEN"
+    status = 403
+    fault = "caller"
+    message = _("An upload key is only given for oneself.")
+
+
+class UploadBlocked(PodiError):
+    code = "MEDIA_UPLOAD_BLOCKED"
+    status = 403
+    fault = "operator"
+    message = _("Uploads of this user are blocked. Ask the operator.")
+
+
+class MediaStsInvalidParam(PodiError):
+    code = "MEDIA_STS_INVALID_PARAM"
+    status = 400
+    fault = "caller"
+    message = _("This file cannot be uploaded like this; see `fields`. The upload key is still good.")
+
+
+class MediaStsUnavailable(PodiError):
+    """Nothing was handed out and the upload key is still good. `sts_code` is what Aliyun said."""
+
+    code = "MEDIA_STS_UNAVAILABLE"
+    status = 503
+    retryable = True
+    fault = "operator"
+    message = _("Temporary keys could not be had from Aliyun. Try again; the upload key is still good.")
+
+
+class MediaCallbackInvalid(PodiError):
+    """Nothing was stored."""
+
+    code = "MEDIA_CALLBACK_INVALID"
+    status = 403
+    fault = "caller"
+    message = _("This is not a report of OSS about an upload that PODI allowed.")
+
+
+class MediaCallbackUnverified(PodiError):
+    code = "MEDIA_CALLBACK_UNVERIFIED"
+    status = 503
+    retryable = True
+    fault = "podi"
+    message = _("The report could not be checked right now: Aliyun's public key or the store cannot be reached.")
+
+
+class MediaDownloadDenied(PodiError):
+    """Somebody else's file and no file at all look the same."""
+
+    code = "MEDIA_DOWNLOAD_DENIED"
+    status = 403
+    fault = "caller"
+    message = _("You have no file of this name.")
+
+
+class UploadNotReady(PodiError):
+    code = "UPLOAD_NOT_READY"
+    status = 409
+    retryable = True
+    fault = "caller"
+    message = _("The upload is not complete yet, or is being looked into. Try again shortly.")
+
+
+class UploadTooLarge(PodiError):
+    code = "UPLOAD_TOO_LARGE"
+    status = 413
+    fault = "caller"
+    message = _("The file is larger than was agreed for this upload. Ask for a new upload with its true size.")
+
+
+class UploadTypeNotAllowed(PodiError):
+    code = "UPLOAD_TYPE_NOT_ALLOWED"
+    status = 415
+    fault = "caller"
+    message = _("The file is not of the type that was agreed for this upload.")
+
+
+class UploadNotReadable(PodiError):
+    code = "UPLOAD_NOT_READABLE"
+    status = 400
+    fault = "caller"
+    message = _("The file is empty, damaged, or not what it claims to be.")

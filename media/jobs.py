@@ -20,5 +20,17 @@ class Sweep(Duty):
 
     def run(self) -> None:
         swept = media.sweep(timezone.now())
-        if swept.unfinished or swept.unused:
-            log.info("swept %d unfinished and %d unused files", swept.unfinished, swept.unused)
+        if swept.unfinished or swept.unused or swept.too_old:
+            log.info(
+                "swept %d unfinished, %d unused and %d too old files", swept.unfinished, swept.unused, swept.too_old
+            )
+
+
+class WorkOffUploads(Duty):
+    """Looks into uploads that OSS reported, and ends those that never came. Each is claimed by one process."""
+
+    name = "media-uploads"
+    interval_s = 3.0
+
+    def run(self) -> None:
+        media.work_off_uploads(timezone.now())

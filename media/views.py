@@ -17,7 +17,7 @@ from django.utils.http import content_disposition_header, parse_etags
 
 from media import links
 from media.content_types import is_inline, suffix_of
-from media.errors import AssetMissing, AssetNotFound
+from media.errors import AssetMissing, AssetNotFound, FileRemoved
 from media.models import Asset
 from media.ranges import Span, Unsatisfiable, read_range
 from media.services import open_asset
@@ -39,6 +39,8 @@ def serve_file(request: HttpRequest, key: str) -> HttpResponseBase:
         asset = Asset.objects.filter(object_key=key).first()
         if asset is None:
             raise AssetNotFound()
+        if asset.removed_at is not None:
+            raise FileRemoved()
         response = _answer(request, asset)
         _describe(response, asset, expires=int(link.expires))
     except PodiError as error:
@@ -51,7 +53,7 @@ def _answer(request: HttpRequest, asset: Asset) -> HttpResponseBase:
     tags = parse_etags(request.headers.get("If-None-Match", ""))
     if "*" in tags or any(tag.removeprefix("W/") == _etag(asset) for tag in tags):
         return HttpResponseNotModified()
-    if settings.FILES_ACCEL_PREFIX:
+    if settings.FILES_ACCEL_PREFIX and settings.MEDIA_STORAGE == "local":
         return HttpResponse(headers={"X-Accel-Redirect": settings.FILES_ACCEL_PREFIX + quote(asset.object_key)})
     header = request.headers.get("Range", "")
     if request.headers.get("If-Range", _etag(asset)) != _etag(asset):

@@ -25,9 +25,10 @@ from media.errors import (
 )
 from media.inputs import InlineImage, RemoteImage, read_input
 from media.models import Asset
-from media.services.reading import may_use
+from media.services.reading import find_asset, may_use
 from media.services.storing import About, keep_draft, touch
 from media.spool import Draft, Source, spool
+from media.storage import open_storage
 from podi.base.errors import PodiError, UrlForbidden
 from podi.base.models import User
 
@@ -46,7 +47,9 @@ def take_input(value: str, *, owner: User | None, field: str) -> Asset:
         file_name = ""
     else:
         if links.read_link(given.url) is not None:
-            return _take_own(given, owner=owner, field=field)
+            return _take_own(_asset_behind(given, field=field), owner=owner, field=field)
+        if (key := open_storage().key_of_url(given.url)) is not None:
+            return _take_own(_asset_in_store(key, owner=owner, field=field), owner=owner, field=field)
         source = fetch.download(given.url, field=field)
         file_name = keys.file_name_of(given.url.partition("?")[0])
     with _spool_image(source, field=field) as draft:
@@ -61,17 +64,16 @@ def check_input(value: str, *, field: str) -> None:
         _check_image(io.BytesIO(given.data), field=field)
     elif links.read_link(given.url) is not None:
         _asset_behind(given, field=field)
-    else:
+    elif open_storage().key_of_url(given.url) is None:
         fetch.check_address(given.url, field=field)
 
 
-def _take_own(given: RemoteImage, *, owner: User | None, field: str) -> Asset:
-    asset = _asset_behind(given, field=field)
+def _take_own(asset: Asset, *, owner: User | None, field: str) -> Asset:
     if not may_use(owner, asset):
         raise UrlForbidden(fields={field: _("This file belongs to somebody else.")})
     if asset.width is None or asset.height is None:
         raise ImageNotReadable(fields={field: _("This file is not an image.")})
-    if not touch(asset):
+    if asset.removed_at is not None or not touch(asset):
         raise ImageUrlInvalid(fields={field: _("This file no longer exists.")})
     return asset
 
@@ -90,6 +92,17 @@ def _asset_behind(given: RemoteImage, *, field: str) -> Asset:
     asset = Asset.objects.filter(object_key=link.key).first()
     if asset is None:
         raise ImageUrlInvalid(fields={field: _("This file no longer exists.")})
+    return asset
+
+
+def _asset_in_store(key: str, *, owner: User | None, field: str) -> Asset:
+    """The file behind an address of the store, signed or not: whose it is decides, so only one's own are found."""
+    try:
+        asset = find_asset(key, actor=owner)
+    except PodiError as error:
+        raise ImageUrlInvalid(fields={field: error.text}, reason=error.code) from error
+    if asset is None:
+        raise UrlForbidden(fields={field: _("You have no file of this name.")})
     return asset
 
 

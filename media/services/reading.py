@@ -11,8 +11,17 @@ from django.conf import settings
 from django.utils import timezone
 
 from media import images, links
-from media.errors import AssetMissing, AssetNotFound, FileLinkExpired, FileLinkInvalid, ObjectKeyRequired
-from media.models import Asset
+from media.errors import (
+    AssetMissing,
+    FileLinkExpired,
+    FileLinkInvalid,
+    FileRemoved,
+    MediaDownloadDenied,
+    ObjectKeyRequired,
+    UploadNotReady,
+)
+from media.models import Asset, Upload
+from media.services.receiving import asset_of_upload
 from media.storage import open_storage
 from media.storage.base import StorageError
 from podi.base.models import User
@@ -36,14 +45,36 @@ def url(asset: Asset, *, ttl_s: int | None = None) -> str:
 
 
 def url_of_key(object_key: str, *, actor: User, ttl_s: int) -> str:
-    """A link to a file named by its key: one's own, or any for operators. Raises ObjectKeyRequired, AssetNotFound."""
+    """A link to a file named by its key, which may be the key of an upload: one's own, or any for operators.
+
+    Raises ObjectKeyRequired, MediaDownloadDenied, FileRemoved; UploadNotReady and the refusals of `receiving.adopt`.
+    """
     key = object_key.strip()
     if not key:
         raise ObjectKeyRequired()
-    asset = Asset.objects.filter(object_key=key).first()
-    if asset is None or not may_use(actor, asset):
-        raise AssetNotFound()
+    asset = find_asset(key, actor=actor)
+    if asset is None:
+        raise MediaDownloadDenied()
+    if asset.removed_at is not None:
+        raise FileRemoved()
     return url(asset, ttl_s=ttl_s)
+
+
+def find_asset(object_key: str, *, actor: User | None) -> Asset | None:
+    """The actor's file under this key. An upload that lies in the store is looked into now; None where there is none.
+
+    Raises UploadNotReady for an own upload that is not there yet.
+    """
+    asset = Asset.objects.filter(object_key=object_key).first()
+    if asset is not None:
+        return asset if may_use(actor, asset) else None
+    upload = Upload.objects.filter(object_key=object_key).first()
+    if upload is None or actor is None or not (upload.owner_id == actor.pk or actor.is_staff):
+        return None
+    asset = asset_of_upload(object_key)
+    if asset is None and upload.state in (Upload.State.GRANTED, Upload.State.RECEIVING, Upload.State.RECEIVED):
+        raise UploadNotReady()
+    return asset
 
 
 def own_asset_of_url(url: str) -> Asset | None:

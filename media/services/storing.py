@@ -56,7 +56,7 @@ def keep(
     """
     limit = settings.MAX_OUTPUT_BYTES if max_bytes is None else max_bytes
     with spool(source, max_bytes=limit) as draft:
-        about = _look_into(draft, declared=content_type)
+        about = look_into(draft, declared=content_type)
         return keep_draft(draft, about, owner=owner, kind=kind, file_name=file_name)
 
 
@@ -65,8 +65,21 @@ def object_key(owner_id: str | None, *, suffix: str, now: datetime | None = None
     return keys.object_key(owner_id, prefix=settings.OSS_ROOT_PREFIX, suffix=suffix, now=now or timezone.now())
 
 
-def keep_draft(draft: Draft, about: About, *, owner: User | None, kind: str, file_name: str) -> Asset:
-    """`keep` for bytes that are gathered and looked into already."""
+def keep_draft(
+    draft: Draft,
+    about: About,
+    *,
+    owner: User | None,
+    kind: str,
+    file_name: str,
+    key: str = "",
+    is_stored: bool = False,
+) -> Asset:
+    """`keep` for bytes that are gathered and looked into already.
+
+    `key`: where the file shall lie, else a new one. `is_stored`: it lies there already and `draft` was read from it;
+    where the owner has the same bytes elsewhere, that asset is the answer and the file at `key` is removed.
+    """
     owner_id = owner.pk if owner is not None else None
     dedupe_key = f"{owner_id or keys.ANONYMOUS}:{draft.sha256}"
     storage = open_storage()
@@ -74,11 +87,12 @@ def keep_draft(draft: Draft, about: About, *, owner: User | None, kind: str, fil
     for _round in range(3):
         existing = Asset.objects.filter(dedupe_key=dedupe_key).first()
         if existing is None:
-            key = object_key(owner_id, suffix=suffix_of(about.content_type))
-            _write_and_read_back(storage, key, draft, content_type=about.content_type)
+            place = key or object_key(owner_id, suffix=suffix_of(about.content_type))
+            if not is_stored:
+                _write_and_read_back(storage, place, draft, content_type=about.content_type)
             asset = Asset(
                 owner_id=owner_id,
-                object_key=key,
+                object_key=place,
                 sha256=draft.sha256,
                 size_bytes=draft.size_bytes,
                 content_type=about.content_type,
@@ -91,8 +105,11 @@ def keep_draft(draft: Draft, about: About, *, owner: User | None, kind: str, fil
             )
             if _record(asset, storage=storage):
                 return asset
+            is_stored = False  # ours was removed as the second of its kind
         elif touch(existing):
             _mend(storage, existing, draft)
+            if is_stored and existing.object_key != key:
+                _remove_twin(storage, key)
             return existing
     raise AssetStoreFailed()
 
@@ -100,6 +117,13 @@ def keep_draft(draft: Draft, about: About, *, owner: User | None, kind: str, fil
 def touch(asset: Asset) -> bool:
     """Say that the asset is wanted, which keeps the sweep away. False when the sweep was first and it is gone."""
     return bool(Asset.objects.filter(pk=asset.pk).update(last_used_at=timezone.now()))
+
+
+def _remove_twin(storage: Storage, key: str) -> None:
+    try:
+        storage.delete(key)
+    except StorageError:
+        log.warning("a file that nothing refers to is left at %s", key, exc_info=True)
 
 
 def _record(asset: Asset, *, storage: Storage) -> bool:
@@ -111,10 +135,8 @@ def _record(asset: Asset, *, storage: Storage) -> bool:
         with transaction.atomic():
             asset.save(force_insert=True)
     except IntegrityError:
-        try:
-            storage.delete(asset.object_key)
-        except StorageError:
-            log.warning("a file that nothing refers to is left at %s", asset.object_key, exc_info=True)
+        if not Asset.objects.filter(object_key=asset.object_key).exists():
+            _remove_twin(storage, asset.object_key)
         return False
     return True
 
@@ -128,6 +150,8 @@ def _mend(storage: Storage, asset: Asset, draft: Draft) -> None:
     if found is None or found.size_bytes != asset.size_bytes:
         log.warning("the file of asset %s was missing or damaged; it is written again", asset.pk)
         _write_and_read_back(storage, asset.object_key, draft, content_type=asset.content_type)
+        if asset.removed_at is not None:  # its age had ended; it begins anew
+            Asset.objects.filter(pk=asset.pk).update(removed_at=None, created_at=timezone.now())
 
 
 def _write_and_read_back(storage: Storage, key: str, draft: Draft, *, content_type: str) -> None:
@@ -146,7 +170,8 @@ def _write_and_read_back(storage: Storage, key: str, draft: Draft, *, content_ty
         raise AssetStoreFailed() from error
 
 
-def _look_into(draft: Draft, *, declared: str) -> About:
+def look_into(draft: Draft, *, declared: str) -> About:
+    """What the bytes are. Raises OutputNotReadable, ImageTooManyPixels."""
     if draft.size_bytes == 0:
         raise OutputNotReadable(_("The result is an empty file."))
     content_type = sniff(draft.head, declared=declared)

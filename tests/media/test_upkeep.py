@@ -49,8 +49,8 @@ def test_a_signed_download_is_for_own_files_and_for_operators(
     asset = media.keep(pictures.make(), owner=owner)
     assert ask(client, None, objectKey=asset.object_key)[0] == 401
     status, answer = ask(client, stranger, objectKey=asset.object_key)
-    assert (status, answer["detail"]) == (404, "ASSET_NOT_FOUND")
-    assert ask(client, stranger, objectKey="uploads/nobody/x.png")[1]["detail"] == "ASSET_NOT_FOUND"
+    assert (status, answer["detail"]) == (403, "MEDIA_DOWNLOAD_DENIED")
+    assert ask(client, stranger, objectKey="uploads/nobody/x.png")[1]["detail"] == "MEDIA_DOWNLOAD_DENIED"
     assert ask(client, operator, objectKey=asset.object_key)[0] == 200
 
 
@@ -68,14 +68,14 @@ def age(asset: Asset, *, days: int) -> None:
 
 def test_what_nobody_used_goes_and_what_is_used_again_stays(owner: User, files_folder: Path) -> None:
     data = [pictures.make(seed=seed) for seed in range(4)]
-    fresh, old, again, upload = (media.keep(each, owner=owner) for each in data)
-    Asset.objects.filter(pk=upload.pk).update(kind="upload")
-    for asset in (old, again, upload):
+    fresh, old, again, check = (media.keep(each, owner=owner) for each in data)
+    Asset.objects.filter(pk=check.pk).update(kind="check")
+    for asset in (old, again, check):
         age(asset, days=30)
     media.thumbnail(old)
     assert media.keep(data[2], owner=owner) == again
     assert media.sweep(timezone.now()).unused == 1
-    assert set(Asset.objects.all()) == {fresh, again, upload}
+    assert set(Asset.objects.all()) == {fresh, again, check}
     assert len(stored_files(files_folder)) == 3
 
 

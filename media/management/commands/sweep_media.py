@@ -19,7 +19,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()
         swept = media.sweep(now)
-        self.stdout.write(f"removed: {swept.unfinished} unfinished, {swept.unused} unused")
+        self.stdout.write(f"removed: {swept.unfinished} unfinished, {swept.unused} unused, {swept.too_old} too old")
         for orphan in media.find_orphans(now):
             self.stdout.write(f"orphan: {orphan.key} ({orphan.size_bytes} bytes, {orphan.modified_at:%Y-%m-%d})")
         if options["delete_orphans"]:

@@ -1,4 +1,4 @@
-"""Files PODI has kept."""
+"""A file PODI has kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from podi.base.ids import new_id
 class Asset(models.Model):
     """A file in our own storage, found again by its key; equal bytes of one owner are stored once (`dedupe_key`).
 
-    Rows are made by `services.keep` and never change but for `last_used_at`, which keeps the sweep away.
+    Rows are made by `services.keep` and never change but for `last_used_at`, which keeps the sweep away, and
+    `removed_at`, after which there is only the row.
     """
 
     id = models.CharField(primary_key=True, max_length=64, default=new_id, editable=False)
@@ -37,6 +38,8 @@ class Asset(models.Model):
     dedupe_key = models.CharField(max_length=160, unique=True, default=new_id, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     last_used_at = models.DateTimeField(_("last asked for"), default=timezone.now, editable=False)
+    removed_at = models.DateTimeField(_("removed at"), null=True, blank=True, editable=False)
+    """Set where a retention rule took the file away while something still refers to the row."""
 
     class Meta:
         db_table = "media_objects"
