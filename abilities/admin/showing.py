@@ -21,6 +21,7 @@ from podi.base.models import User
 from podi.events import services as events
 
 MAX_EVENTS = 60
+_STATES = dict(Task.State.choices)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,7 @@ def show_task(actor: User, task: Task) -> dict[str, Any]:
         "phases": timeline.PHASES,
         "events": [
             {"event": row, "after": duration((row.created_at - first).total_seconds() * 1000), "payload": row.payload}
+            | {"label": _STATES.get(row.payload.get("status"), row.topic)}
             for row in facts
         ],
         "deliveries": list(
