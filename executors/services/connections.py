@@ -41,7 +41,7 @@ def connect(kind: str, executor: Executor | None, *, api_key_id: str = "") -> Co
     api_key = _key_for(cls, executor, api_key_id)
     identity = (
         kind,
-        executor.pk if executor else "",
+        executor.pk if executor else _endpoint_of_settings(cls).base_url,
         executor.updated_at if executor else None,
         api_key.pk if api_key else "",
         api_key.updated_at if api_key else None,
@@ -51,7 +51,8 @@ def connect(kind: str, executor: Executor | None, *, api_key_id: str = "") -> Co
         if provider is not None:
             _adapters.move_to_end(identity)
     if provider is None:
-        provider = _keep(identity, cls(_endpoint(cls, executor, api_key)))
+        endpoint = _endpoint(kind, executor, api_key) if executor else _endpoint_of_settings(cls)
+        provider = _keep(identity, cls(endpoint))
     return Connection(provider=provider, executor=executor, api_key=api_key)
 
 
@@ -76,19 +77,21 @@ def _key_for(cls: type[Provider], executor: Executor | None, api_key_id: str) ->
     return key
 
 
-def _endpoint(cls: type[Provider], executor: Executor | None, api_key: ApiKey | None) -> Endpoint:
-    if executor is None:
-        endpoint = house.find_endpoint(cls)
-        if endpoint is None:
-            raise provider_not_configured(cls.kind)
-        return endpoint
+def _endpoint_of_settings(cls: type[Provider]) -> Endpoint:
+    endpoint = house.find_endpoint(cls)
+    if endpoint is None:
+        raise provider_not_configured(cls.kind)
+    return endpoint
+
+
+def _endpoint(kind: str, executor: Executor, api_key: ApiKey | None) -> Endpoint:
     secrets: dict[str, str] = dict(executor.secrets)
     if api_key is not None:
         secrets |= {"api_key": api_key.key, **api_key.secrets}
     options = dict(executor.config)
     endpoint = house.bounded(
         Endpoint(
-            kind=cls.kind,
+            kind=kind,
             executor_id=executor.pk,
             base_url=base_url_of(executor),
             secrets=secrets,
