@@ -110,7 +110,7 @@ class UploadView(APIView):
         _check_length(request, upload.max_bytes)
         return _answer(media.receive(upload, _iter_body(request)))
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         """A browser asks whether a page of another origin may upload."""
         return Response(status=204)
 

@@ -68,7 +68,7 @@ class Grant:
 def open_upload(text: str, wish: UploadWish) -> Grant:
     """Exchange an upload key for one upload; the key is spent by it.
 
-    Raises MediaUploadUnauthorized and UploadBlocked; the key is still good after MediaStsInvalidParam, MediaStsUnavailable.
+    Raises MediaUploadUnauthorized, UploadBlocked; MediaStsInvalidParam and MediaStsUnavailable give the key back.
     """
     key = find_upload_key(text)
     content_type = check_wish(wish)

@@ -211,6 +211,8 @@ def _storage_errors(what: str) -> Iterator[None]:
         raise NoSuchFile(what) from None
     except faults.OssError as error:
         raise StorageError(f"{what}: {_describe(error)}") from None
+    except (RuntimeError, SyntaxError):  # oss2 raises these for XML that it cannot read
+        raise StorageError(f"{what}: the answer cannot be read") from None
     except OSError as error:
         raise StorageError(f"{what}: {os.strerror(error.errno) if error.errno else type(error).__name__}") from None
 
