@@ -49,7 +49,9 @@ def as_text(value: Any) -> Any:
 def body_for(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
     """The example with everything as text and every other field empty, then forced as Coze forces it."""
     written = {name: as_text(example.get(name, "")) for name in schema["properties"]}
-    written |= {name: picture() for name in written if name in ("image_url", "url")}
+    for name, found in schema["properties"].items():
+        if found.get("items", found).get("format") == "image_url" and written[name]:
+            written[name] = [picture()] if found["type"] == "array" else picture()
     small = {
         "max_long_edge": "32",
         "width": "16",
@@ -89,7 +91,7 @@ def test_every_tool_really_runs_and_nothing_needed_is_cut_off(
             continue  # an account that only an operator can give; its tool told so in the one shape
         done = until_done(coze, answer["taskId"])
         assert done["taskStatus"] == "succeeded", (path, body, done)
-        assert done["imageUrls"] or done["texts"], path
+        assert done["imageUrls"] or done["fileUrls"] or done["texts"], path
         survives_the_cut(document, "/tasks/get", done)
     assert called > 0
     summary = coze.post("/comfyui/queue-summary", {}).json()
