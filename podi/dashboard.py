@@ -8,6 +8,7 @@ from typing import Any, Final
 from django.db.models import Count
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from abilities import services as abilities
 from abilities.admin import charts
@@ -19,6 +20,7 @@ from podi.events.models import Delivery
 QUERIES: Final = 7
 """Asserted by the tests."""
 PROCESS_SILENT_AFTER_S: Final = 60
+_PROCESS_NAMES: Final = {heartbeats.WORKER: _("worker"), heartbeats.POLLER: _("poller")}
 
 
 def read() -> dict[str, Any]:
@@ -86,4 +88,4 @@ def _read_processes() -> list[tuple[str, int]]:
     kinds = (heartbeats.WORKER, heartbeats.POLLER)
     rows = Heartbeat.objects.filter(kind__in=kinds, seen_at__gte=since).values_list("kind").annotate(n=Count("pk"))
     counts = dict(rows.order_by())
-    return [(kind, counts.get(kind, 0)) for kind in kinds]
+    return [(str(_PROCESS_NAMES[kind]), counts.get(kind, 0)) for kind in kinds]

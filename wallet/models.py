@@ -202,7 +202,7 @@ class Transfer(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.points}"
+        return f"{self.get_kind_display()} {self.points}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:

@@ -34,10 +34,10 @@ class Ability(models.Model):
         INACTIVE = "inactive", _("inactive")
 
     class Type(models.TextChoices):
-        API = "api", "api"
-        COMFYUI = "comfyui", "comfyui"
-        WORKFLOW = "workflow", "workflow"
-        TOOL = "tool", "tool"
+        API = "api", "API"
+        COMFYUI = "comfyui", "ComfyUI"
+        WORKFLOW = "workflow", _("workflow")
+        TOOL = "tool", _("tool")
 
     id = models.CharField(_("id"), primary_key=True, max_length=64, default=new_id)
     provider = models.CharField(_("provider"), max_length=64, db_index=True)

@@ -101,4 +101,4 @@ class Invocation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.id} {self.capability_key} {self.status}"
+        return f"{self.id} {self.capability_key} {self.get_status_display()}"

@@ -27,13 +27,13 @@ class Task(models.Model):
     TERMINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
     class Source(models.TextChoices):
-        API = "ability-api", "ability-api"
-        TASK = "ability-task", "ability-task"
-        ADMIN = "admin-test", "admin-test"
-        WORKFLOW = "workflow-trigger", "workflow-trigger"
-        COZE = "coze", "coze"
-        BUSINESS = "tasks-v1", "tasks-v1"
-        SELF_CHECK = "self-check", "self-check"
+        API = "ability-api", _("API, at once")
+        TASK = "ability-task", _("API, as a task")
+        ADMIN = "admin-test", _("test panel")
+        WORKFLOW = "workflow-trigger", _("workflow trigger")
+        COZE = "coze", "Coze"
+        BUSINESS = "tasks-v1", _("business task")
+        SELF_CHECK = "self-check", _("self-check")
 
     id = models.CharField(primary_key=True, max_length=64, default=new_id, editable=False)
     ability = models.ForeignKey(
@@ -147,4 +147,4 @@ class TaskAsset(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.asset_type} {self.position} of {self.task_id}"
+        return f"{self.get_asset_type_display()} {self.position} · {self.task_id}"

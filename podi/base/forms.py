@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth.models import Permission
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
@@ -17,8 +18,10 @@ from podi.base.models import ApiToken
 
 if TYPE_CHECKING:
     _TokenModelForm = forms.ModelForm[ApiToken]
+    _PermissionsField = forms.ModelMultipleChoiceField[Permission]
 else:
     _TokenModelForm = forms.ModelForm
+    _PermissionsField = forms.ModelMultipleChoiceField
 
 
 class WriteOnlyInput(forms.PasswordInput):
@@ -76,6 +79,15 @@ class NetworksField(LinesField):
         super().validate(value)
         if wrong := [line for line in value if parse_network(line) is None]:
             raise ValidationError(_("Not an address or CIDR range: %(names)s.") % {"names": ", ".join(wrong)})
+
+
+class PermissionsField(_PermissionsField):
+    """Django stores "Can change user" in English; here a permission says it in the reader's language."""
+
+    _verbs: Final = {"add": _("add"), "change": _("change"), "delete": _("delete"), "view": _("view")}
+
+    def label_from_instance(self, obj: Permission) -> str:
+        return f"{obj.content_type} | {self._verbs.get(obj.codename.partition('_')[0], obj.name)}"
 
 
 class ApiTokenForm(_TokenModelForm):

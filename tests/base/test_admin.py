@@ -97,7 +97,7 @@ def test_a_change_keeps_the_text_and_the_user(desk: Client, operator: User) -> N
 def test_a_revoked_token_stays_as_it_is(desk: Client, operator: User) -> None:
     token, _text = services.issue_token(operator, operator, name="shop")
     response = desk.post(TOKENS, {"action": "revoke", "_selected_action": [token.pk]}, follow=True)
-    assert "1 tokens were revoked." in response.content.decode()
+    assert "1 token was revoked." in response.content.decode()
     response = desk.post(f"{TOKENS}{token.pk}/change/", token_form(operator, name="other"))
     assert "revoked" in response.context["adminform"].form.non_field_errors()[0]
     response = desk.post(TOKENS, {"action": "rotate", "_selected_action": [token.pk]})

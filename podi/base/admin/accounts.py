@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, Permission
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
@@ -17,7 +19,7 @@ from podi.base import services, sessions
 from podi.base.admin.bases import LargeTableMixin, ReadOnlyAdmin, ServiceAdmin
 from podi.base.admin.export import ExportAdmin
 from podi.base.errors import PodiError
-from podi.base.forms import ApiTokenForm, LoginForm
+from podi.base.forms import ApiTokenForm, LoginForm, PermissionsField
 from podi.base.models import ApiToken, LoginSession, User
 from podi.base.phrases import tell
 
@@ -37,8 +39,25 @@ def acting(request: HttpRequest) -> User:
     return user
 
 
+class _PermissionNames:
+    """Permissions in the reader's language. Mix it in before Django's own admins."""
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any) -> Any:
+        if db_field.related_model is Permission:
+            kwargs["form_class"] = PermissionsField
+        return super().formfield_for_manytomany(db_field, request, **kwargs)  # type: ignore[misc]
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(_PermissionNames, DjangoGroupAdmin):
+    """Django's, with readable permissions."""
+
+
 @admin.register(User)
-class UserAdmin(ExportAdmin, ServiceAdmin, _DjangoUserAdmin):
+class UserAdmin(_PermissionNames, ExportAdmin, ServiceAdmin, _DjangoUserAdmin):
     list_display = ("username", "email", "role_label", "is_active", "is_superuser", "last_login", "date_joined")
     list_filter = ("is_staff", "is_superuser", "is_active", "groups")
     search_fields = ("username", "email", "first_name", "last_name", "id")
