@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -30,6 +30,8 @@ CLAIM_S = 45
 """How long one pass may answer for the rows it took, before another poller asks too."""
 BATCH = 2000
 MAX_THREADS = 32
+ANSWER_S = 0.1
+"""A step waits so long for the answers of its calls; those of slower services are for a later step."""
 LOST_AFTER_MISSES = 3
 ERROR_BACKOFF_S = (1, 2, 4, 8, 10)
 _HEAVY = (
@@ -54,6 +56,7 @@ class _Pass:
     connection: executors.Connection
     rows: list[Invocation]
     future: Future[Mapping[str, Report]]
+    begun_at: datetime
 
 
 class Polling:
@@ -67,6 +70,7 @@ class Polling:
     def step(self) -> int:
         """Take what is due, start calls, work off what came back. Returns how many reports were handled."""
         self._start(timezone.now())
+        wait([each.future for each in self._open.values()], timeout=ANSWER_S)
         return self._finish()
 
     def close(self) -> None:
@@ -104,7 +108,7 @@ class Polling:
             self._postpone(rows, 10)
             return
         future = self._threads.submit(connection.provider.poll, [row.ref for row in rows])
-        self._open[account] = _Pass(connection, rows, future)
+        self._open[account] = _Pass(connection, rows, future, timezone.now())
 
     def _finish(self) -> int:
         handled = 0
@@ -136,8 +140,10 @@ class Polling:
             except Exception:
                 # What goes wrong with one task must not keep the others of its node waiting (R4).
                 logger.exception("the report about task %s could not be taken; it is asked for again", row.task_id)
+        # Counted from the question, not from the answer: else the time of both adds to how late an end is noticed.
         interval_s = done.connection.provider.poll_interval_s
-        self._postpone(unchanged, interval_s)
+        passed_s = (timezone.now() - done.begun_at).total_seconds()
+        self._postpone(unchanged, max(interval_s - passed_s, interval_s / 4))
 
     def _apply_one(self, row: Invocation, report: Report | None, connection: executors.Connection) -> bool:
         """False when nothing changed that matters."""
