@@ -1,4 +1,4 @@
-"""Words of libraries and names of attributes that have no Chinese of their own. Only collected, never called from here."""
+"""Words of libraries and names of attributes that have no Chinese of their own: only collected, never read here."""
 
 from __future__ import annotations
 
