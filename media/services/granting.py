@@ -81,7 +81,7 @@ def open_upload(text: str, wish: UploadWish) -> Grant:
     temporary = None
     if settings.OSS_ROLE_ARN:
         try:
-            temporary = _assume_role(config, key.user_id)
+            temporary = assume_role_for(config, user_id=key.user_id)
         except sts.StsError as error:
             give_back_upload_key(key, used_at=used_at)
             raise MediaStsUnavailable(sts_code=error.code) from error
@@ -150,7 +150,8 @@ def _record(key: UploadKey, wish: UploadWish, content_type: str, *, method: str,
     )
 
 
-def _assume_role(config: OssConfig, user_id: str) -> sts.TemporaryKeys:
+def assume_role_for(config: OssConfig, *, user_id: str) -> sts.TemporaryKeys:
+    """Keys that write in the folder of this user and nowhere else. Raises sts.StsError."""
     folder = "/".join(part for part in (settings.OSS_ROOT_PREFIX.strip("/"), keys.owner_folder(user_id)) if part)
     session = sts.RoleSession(
         role_arn=settings.OSS_ROLE_ARN,

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from media import services as media
+from media.admin.upload_page import UploadPage
 from media.errors import AssetMissing
 from media.images import ImageProblem
 from media.models import Asset
@@ -32,7 +33,7 @@ class ContentFilter(admin.SimpleListFilter):
 
 
 @admin.register(Asset)
-class AssetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class AssetAdmin(UploadPage):
     list_display = ("picture", "object_key", "kind", "content_type", "size", "dimensions", "dpi", "owner", "created_at")
     list_display_links = ("picture", "object_key")
     list_filter = ("kind", ContentFilter, "created_at")
@@ -56,6 +57,7 @@ class AssetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "owner",
         "created_at",
         "last_used_at",
+        "removed_at",
     )
     readonly_fields = fields
 
@@ -74,7 +76,7 @@ class AssetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def thumbnail(self, request: HttpRequest, pk: str) -> HttpResponse:
         """A small picture of an image. The browser keeps it: equal bytes never look different."""
-        asset = Asset.objects.filter(pk=pk, width__isnull=False).first()
+        asset = Asset.objects.filter(pk=pk, width__isnull=False, removed_at=None).first()
         if asset is None or not self.has_view_permission(request, asset):
             raise Http404
         try:
@@ -93,13 +95,15 @@ class AssetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("picture"))
     def large_picture(self, asset: Asset) -> str | SafeString:
-        if asset.width is None:
+        if asset.width is None or asset.removed_at is not None:
             return "-"
         source = reverse("admin:media_asset_thumbnail", args=[asset.pk])
         return format_html('<a href="{}"><img src="{}" alt=""></a>', media.url(asset), source)
 
     @admin.display(description=_("link"))
-    def link(self, asset: Asset) -> SafeString:
+    def link(self, asset: Asset) -> Any:
+        if asset.removed_at is not None:
+            return _("the file was removed by a retention rule")
         return format_html('<a href="{}" rel="noreferrer">{}</a>', media.url(asset), _("open the file"))
 
     @admin.display(description=_("size"), ordering="size_bytes")
