@@ -1,4 +1,4 @@
-"""What `make demo` puts into an empty database: a simulated node, a client system, and tasks of every kind."""
+"""What `make demo` puts into an empty database: a simulated node, abilities, a client system, tasks of every kind."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from django.conf import settings
 from PIL import Image, ImageDraw
 
 from abilities import services as abilities
-from abilities.models import Task
+from abilities.models import Ability, Task
 from executors import services as executors
 from executors.models import Executor, Workflow, WorkflowBinding
 from podi.base import services as base
@@ -20,6 +21,7 @@ from podi.base.models import ApiToken, User
 
 NODE_ID = "demo_comfyui"
 CLIENT = "demo-shop"
+COZE_ABILITY = "coze_demo_poster"
 WORKFLOWS = Path(__file__).resolve().parent.parent / "executors" / "catalog" / "workflows"
 
 
@@ -27,6 +29,7 @@ def load_demo(operator: User) -> None:
     """The node, its workflows and a client once; tasks only while there are none. Workers run them after the start."""
     _ensure_node(operator, os.environ["PODI_DEMO_COMFYUI_URL"])
     _ensure_workflows(operator)
+    _ensure_coze_ability(operator)
     client = _ensure_client(operator)
     if Task.objects.filter(owner=client).exists():
         return
@@ -69,6 +72,30 @@ def _ensure_workflows(operator: User) -> None:
             executors.create_binding(operator, binding)
 
 
+def _ensure_coze_ability(operator: User) -> None:
+    """One that runs as a workflow on the simulated Coze; never on a real account."""
+    if not _is_coze_simulated() or Ability.objects.filter(pk=COZE_ABILITY).exists():
+        return
+    abilities.create_ability(
+        operator,
+        ability_id=COZE_ABILITY,
+        provider="coze",
+        category="image_generation",
+        capability_key="demo_poster",
+        display_name="Coze · 海报（演示）",
+        description="把一张图交给扣子工作流，得到一张海报。演示用，由模拟的扣子完成。",
+        status="active",
+        coze_workflow_id="7400000000000000001",
+        input_schema={
+            "fields": [
+                {"name": "image_url", "type": "image", "label": "图片 Image", "required": True},
+                {"name": "prompt", "type": "text", "label": "提示词 Prompt"},
+            ]
+        },
+        metadata={"outputs": {"images": 1}},
+    )
+
+
 def _ensure_client(operator: User) -> User:
     client, is_new = User.objects.get_or_create(username=CLIENT)
     if is_new:
@@ -79,6 +106,11 @@ def _ensure_client(operator: User) -> User:
     return client
 
 
+def _is_coze_simulated() -> bool:
+    """`deploy.run` gives the simulated Coze a token of this form."""
+    return settings.COZE_API_TOKEN.startswith("demo_")
+
+
 def _calls() -> Iterator[tuple[str, dict[str, object]]]:
     yield "podi_upscale_resize", {"max_long_edge": 1024}
     yield "podi_set_dpi", {"dpi": 300}
@@ -87,6 +119,8 @@ def _calls() -> Iterator[tuple[str, dict[str, object]]]:
     yield "podi_print_readiness", {"width_mm": 200, "height_mm": 200}
     yield "comfyui_image_scale", {"width": 512, "height": 512}
     yield "comfyui_image_invert", {}
+    if _is_coze_simulated():
+        yield COZE_ABILITY, {"prompt": "a poster with red rings"}
 
 
 def _picture(seed: int) -> str:

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import json
 import os
+import secrets
 import shlex
 import socket
 import subprocess
@@ -45,7 +46,9 @@ class Place:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--demo", action="store_true", help="with a simulated ComfyUI node and example data")
+    parser.add_argument(
+        "--demo", action="store_true", help="with a simulated ComfyUI node, a simulated Coze and example data"
+    )
     options = parser.parse_args()
     os.chdir(BASE_DIR)
     ensure_installed(dev=options.demo)  # the simulated node is one of the tests'
@@ -66,13 +69,29 @@ def _run(*, demo: bool) -> None:
         demo_port = _free_port()
         if demo:
             os.environ["PODI_DEMO_COMFYUI_URL"] = f"http://127.0.0.1:{demo_port}"
+            coze = _simulate_coze()
         _prepare(demo=demo)
         supervisor = Supervisor(env=dict(os.environ), cwd=BASE_DIR)
         if demo:
             supervisor.add("comfyui", f"python -m tests.simulators.comfyui --port {demo_port}")
+            if coze:
+                supervisor.add("coze", coze)
         for name, command in read_procfile(BASE_DIR / "Procfile").items():
             supervisor.add(name, command)
         supervisor.run(on_tick=_Greeting(place=place, supervisor=supervisor).tick)
+
+
+def _simulate_coze() -> str:
+    """The command of a simulated Coze, and the settings that name it; empty where a real account is set.
+
+    Its results lie on this machine, so links to it may be followed.
+    """
+    if os.environ.get("COZE_BASE_URL"):
+        return ""
+    port, token = _free_port(), f"demo_{secrets.token_hex(8)}"
+    os.environ.update(COZE_BASE_URL=f"http://127.0.0.1:{port}", COZE_API_TOKEN=token, COZE_FLAVOUR="cloud")
+    os.environ.setdefault("FETCH_ALLOWED_NETWORKS", "127.0.0.1/32")
+    return f"python -m tests.simulators.coze --port {port} --token {token}"
 
 
 def settle(*, demo: bool) -> Place:
@@ -186,7 +205,7 @@ def greeting(place: Place) -> str:
     """What a person needs next: the addresses, the account, and a line to paste."""
     token_file = place.data_dir / "api-token"
     password_file = place.data_dir / "operator-password"
-    account = f"password in {password_file}" if password_file.exists() else "the password you set"
+    account = f"密码在 password in {password_file}" if password_file.exists() else "您设置的密码 the password you set"
     name = os.environ.get("PODI_ADMIN_USERNAME", "") or "admin"
     example = json.loads((BASE_DIR / "deploy" / "first-call.json").read_text())
     curl = (
@@ -195,13 +214,13 @@ def greeting(place: Place) -> str:
         f"-H 'Content-Type: application/json' -d {shlex.quote(json.dumps(example['body']))}"
     )
     return f"""
-PODI runs.
-    Admin     {place.local_url}/admin/   ({name}, {account})
-    API       {place.local_url}/docs
-    Health    {place.local_url}/ready
-    State     {place.data_dir}
-    Try it    {curl}
-Ctrl-C stops everything.
+PODI runs. PODI 已启动。
+    后台 Admin     {place.local_url}/admin/   ({name}, {account})
+    接口 API       {place.local_url}/docs
+    健康 Health    {place.local_url}/ready
+    数据 State     {place.data_dir}
+    试用 Try it    {curl}
+Ctrl-C stops everything. 按 Ctrl-C 停止全部进程。
 """
 
 
