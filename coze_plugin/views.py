@@ -75,7 +75,9 @@ def call_tool(request: HttpRequest, provider: str, capability_key: str) -> HttpR
     try:
         check_tool(caller, offer.tool)
         limit = offer.tool.rate_per_minute
-        services.take_turn(offer.name, per_minute=settings.COZE_TOOL_RATE_PER_MINUTE if limit is None else limit)
+        services.take_turn(
+            f"tool:{offer.ability.pk}", per_minute=settings.COZE_TOOL_RATE_PER_MINUTE if limit is None else limit
+        )
     except (InternalOnly, RateLimited) as error:
         _note(request, error, tool=offer.name)
         if isinstance(error, InternalOnly):

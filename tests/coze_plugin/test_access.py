@@ -14,9 +14,10 @@ from coze_plugin import services
 from coze_plugin.jobs import RefusalRetention
 from coze_plugin.models import Refusal, Tool
 from podi.base.errors import AdminOnly, InvalidInput
-from podi.base.models import User
+from podi.base.models import RateBucket, User
 from podi.base.services import issue_token
 from tests.abilities.conftest import png_base64
+from tests.coze_plugin.conftest import make_ability
 from tests.coze_plugin.coze import Coze
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -144,6 +145,15 @@ def test_a_tool_called_too_often_is_told_when_to_come_back(
     assert 0 < answer["pollAfterSeconds"] <= 60
     assert Task.objects.count() == 2
     assert Refusal.objects.get().code == "RATE_LIMITED"
+
+
+def test_the_longest_names_fit_into_the_limit_and_the_record(coze: Coze, settings: Any) -> None:
+    """MySQL refuses what SQLite lets through."""
+    make_ability(ability_id="i" * 64, capability_key="k" * 64, metadata={"action": "none"})
+    assert coze.tool("podi", "k" * 64, {"dryRun": "true"}).status_code == 200
+    assert Coze(token="").tool("podi", "k" * 64, {}).status_code == 401
+    for row in (*RateBucket.objects.all(), *Refusal.objects.all()):
+        row.full_clean(validate_unique=False, validate_constraints=False)
 
 
 def test_a_poll_that_comes_too_often_never_looks_like_a_failed_task(

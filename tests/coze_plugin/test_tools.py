@@ -131,7 +131,7 @@ def test_R18_a_full_queue_is_200_and_its_text_can_be_polled(coze: Coze, invert: 
         ({"urls": ["$P", "https://shop.example/2.png"]}, "INVALID_INPUT", "urls"),
     ],
 )
-def test_a_wrong_call_is_200_failed_names_what_is_wrong_and_starts_nothing(
+def test_R23_a_wrong_call_is_200_failed_names_what_is_wrong_and_starts_nothing(
     coze: Coze, upscale: Ability, settings: Any, body: dict[str, Any], code: str, names: str
 ) -> None:
     settings.COZE_WAIT_S = 0
