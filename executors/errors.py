@@ -234,6 +234,20 @@ class ImageToolUnknown(PodiError):
     message = _("There is no image tool of this name. Correct `action` in the ability's metadata.")
 
 
+class DraftOperationUnknown(PodiError):
+    code = "DRAFT_UNSUPPORTED"
+    status = 400
+    fault = "operator"
+    message = _("There is no draft operation of this name. Correct `action` in the ability's metadata.")
+
+
+class DraftTooLarge(PodiError):
+    code = "DRAFT_TOO_LARGE"
+    status = 400
+    fault = "caller"
+    message = _("The files of the draft are too large for one archive. Use smaller films, or fewer.")
+
+
 class ImageEmpty(PodiError):
     code = "IMAGE_EMPTY"
     status = 400

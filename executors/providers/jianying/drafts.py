@@ -60,6 +60,8 @@ def _read_draft(node: Node, materials: Materials, *, room: int) -> Draft:
     if not node.has("tracks"):
         node.refuse("tracks", "This is required.")
     for path, item in node.items("tracks", most=MAX_TRACKS):
+        if node.findings.is_full:
+            break
         track = _read_track(Node(item, path, node.findings), materials, frame_us=1_000_000 // fps, room=room)
         room -= len(track.segments)
         tracks.append(track)
@@ -90,6 +92,8 @@ def _read_track(node: Node, materials: Materials, *, frame_us: int, room: int) -
     context = Context(materials=materials, frame_us=frame_us, track_volume=volume)
     segments = []
     for path, item in node.items("segments", most=room):
+        if node.findings.is_full:
+            break
         found = _read_segment(Node(item, path, node.findings), kind, context)
         if found is not None:
             segments.append(found)

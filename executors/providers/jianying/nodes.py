@@ -43,6 +43,11 @@ class Findings:
         elif len(self.warnings) == MAX_WARNINGS:
             self.warnings.append(Warning(path="", message="There are more warnings than are listed here."))
 
+    @property
+    def is_full(self) -> bool:
+        """So much is wrong that reading on tells nobody anything, and only costs time."""
+        return len(self.problems) >= MAX_PROBLEMS
+
     def raise_problems(self) -> None:
         if self.problems:
             raise rejection(self.problems)

@@ -7,6 +7,7 @@ As a program (`python -m executors.providers.jianying.probe FILE...`) it prints 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -41,7 +42,13 @@ def probe(paths: Sequence[Path]) -> list[Facts]:
     command = [sys.executable, "-m", "executors.providers.jianying.probe", *map(str, paths)]
     try:
         done = subprocess.run(
-            command, cwd=_ROOT, capture_output=True, timeout=TIMEOUT_S, check=False, stdin=subprocess.DEVNULL
+            command,
+            cwd=_ROOT,
+            env={"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8"},  # no secrets of ours
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
         raise ProbeFailed(f"no answer in {TIMEOUT_S} s") from None

@@ -15,7 +15,7 @@ import pytest
 from executors.providers.base import Endpoint, InputFile, Order, ProviderRejected, Report
 from executors.providers.jianying.adapter import JianYingProvider
 from executors.providers.jianying.materials import DRAFT_FOLDER
-from tests.executors.providers.pictures import png
+from tests.executors.providers.pictures import png, sample, save
 from tests.simulators.films import mp4, wav
 
 S = 1_000_000
@@ -26,6 +26,10 @@ FILES: dict[str, tuple[str, bytes]] = {
     "/film.mp4": ("video/mp4", mp4(10, (64, 36))),
     "/talk.wav": ("audio/wav", wav(8)),
     "/sound.mp4": ("video/mp4", mp4(6, has_pictures=False)),
+    "/moving.gif": (
+        "image/gif",
+        save(sample((8, 6)), "GIF", save_all=True, append_images=[sample((8, 6), "L")], duration=500),
+    ),
     "/junk.mp4": ("video/mp4", b"\0\0\0\x18ftypisom" + bytes(200)),
 }
 

@@ -164,6 +164,12 @@ def test_a_sound_with_everything() -> None:
     assert made.material("audios", found["material_id"])["duration"] == 8 * S
 
 
+def test_a_picture_that_moves_is_as_long_as_its_frames() -> None:
+    made = make(alone("image", material_url=f"{HOST}/moving.gif", time_range=span(0, 1)))
+    [material] = made.materials["videos"]
+    assert (material["type"], material["duration"]) == ("video", S)
+
+
 def test_an_mp4_without_pictures_is_a_sound() -> None:
     made = make(alone("audio", material_url=f"{HOST}/sound.mp4"))
     [material] = made.materials["audios"]

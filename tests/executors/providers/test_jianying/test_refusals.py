@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from executors.providers.base import Endpoint, Order, ProviderRejected
 from executors.providers.jianying.adapter import JianYingProvider
+from executors.providers.jianying.probe import ProbeFailed, probe
 from tests.executors.providers.test_jianying.drafts import (
     HOST,
     S,
@@ -161,6 +163,16 @@ def test_too_many_of_anything_is_refused() -> None:
     assert set(refused(alone("video", keyframes={"scale": keys}))) == {f"{AT}.keyframes.scale"}
     drafts = {"drafts": [alone("text")] * 21}
     assert set(refused(drafts)) == {"drafts"}
+
+
+def test_reading_stops_where_too_much_is_wrong() -> None:
+    wrong = [segment("filter", i, i + 1, filter_type="x" * 100 + str(i)) for i in range(1000)]
+    assert len(refused(document(track("filter", *wrong)))) == 50
+
+
+def test_a_probe_that_dies_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(ProbeFailed):
+        probe([tmp_path / "nowhere.mp4"])
 
 
 def test_a_thousand_segments_are_made() -> None:
