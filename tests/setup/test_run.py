@@ -109,7 +109,7 @@ def test_R28_the_first_start_ends_in_a_stored_result_and_the_second_changes_noth
     port = free_port()
     podi = start(port=port)
     link = podi.wait_for(r"check +\| +(http\S+)", seconds=120)[1]
-    password = podi.wait_for(r"Operator ops, password (\S+)", seconds=1)[1]
+    password = podi.wait_for(r"ops，密码 (\S+)", seconds=1)[1]
     picture = requests.get(link, timeout=10)
     assert (picture.status_code, picture.headers["Content-Type"]) == (200, "image/png")
 
@@ -143,7 +143,7 @@ def test_R28_the_first_start_ends_in_a_stored_result_and_the_second_changes_noth
     again.wait_for(r"poller +\| poller:", seconds=20)
     assert password not in again.text()
     assert "First start" not in again.text()
-    assert "0 new, 0 updated" in again.text()
+    assert "新增 0 个，更新 0 个" in again.text()
     assert (tmp_path / "data" / "api-token").read_text() == token
     login = {"username": "ops", "password": password}
     assert requests.post(f"http://127.0.0.1:{port}/api/auth/login", json=login, timeout=10).status_code == 200

@@ -65,7 +65,7 @@ def test_every_kind_of_damage_is_found_and_told(owner: User, check: str, damage:
 def test_the_command_prints_and_ends_badly_on_a_difference(owner: User, capsys) -> None:
     wallet.ensure_account(owner.pk)
     call_command("audit_wallet")
-    assert "3 accounts, 0 open holds, 1 transfers, sum over all accounts 0." in capsys.readouterr().out
+    assert "3 个账户，0 笔未结冻结，1 笔流水，全部账户合计 0。" in capsys.readouterr().out
     change("wallet_accounts", "balance = balance + 1", "balance > 0")
     with pytest.raises(CommandError):
         call_command("audit_wallet")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.utils.translation import gettext as _
 
 from abilities.services import load_catalog, read_catalog
 from executors import services as executors
@@ -16,8 +17,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         workflows = executors.load_workflows(ensure_service_user())
-        self.stdout.write(f"workflows: {len(workflows)} new")
+        self.stdout.write(_("workflows: %(new)d new") % {"new": len(workflows)})
         report = load_catalog(read_catalog())
-        self.stdout.write(f"abilities: {len(report.created)} new, {len(report.updated)} updated")
+        counts = {"new": len(report.created), "updated": len(report.updated)}
+        self.stdout.write(_("abilities: %(new)d new, %(updated)d updated") % counts)
         for ability_id, names in report.kept.items():
-            self.stdout.write(f"  {ability_id}: kept as operators set it: {', '.join(names)}")
+            kept = _("kept as operators set it: %(names)s") % {"names": ", ".join(names)}
+            self.stdout.write(f"  {ability_id}: {kept}")

@@ -8,11 +8,13 @@ import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
 from PIL import Image, ImageDraw
 
 from abilities import results, services
 from abilities.models import Task
 from podi.base.errors import PodiError
+from podi.base.phrases import tell
 from podi.base.services import ensure_service_user
 
 ABILITY_ID = "podi_upscale_resize"
@@ -30,10 +32,14 @@ class Command(BaseCommand):
             call = services.Call(inputs={"max_long_edge": 512}, pictures=(_picture(),))
             created = services.create_task(user, services.prepare(ABILITY_ID, call), source=Task.Source.SELF_CHECK)
         except PodiError as error:
-            raise CommandError(f"the task could not be created: {error}") from error
+            raise CommandError(_("the task could not be created: %(error)s") % {"error": error}) from error
         task = self._wait(created.task, options["timeout"])
         link = results.invoke_response(task, log_id=None)["images"][0]["ossUrl"]
-        self.stdout.write(f"self-check: task {task.id} succeeded in {results.duration_ms(task)} ms\n  {link}")
+        note = _("self-check: task %(task)s succeeded in %(ms)s ms") % {
+            "task": task.id,
+            "ms": results.duration_ms(task),
+        }
+        self.stdout.write(f"{note}\n  {link}")
 
     def _wait(self, task: Task, timeout_s: float) -> Task:
         deadline = time.monotonic() + timeout_s
@@ -42,11 +48,15 @@ class Command(BaseCommand):
             if task.state == Task.State.SUCCEEDED:
                 return task
             if task.is_terminal:
-                raise CommandError(f"the task ended as {task.state}: {task.error_code} {task.error_message}")
+                cause = f"{task.error_code} {tell(task.error_message)}"
+                raise CommandError(
+                    _("the task ended as %(state)s: %(cause)s") % {"state": task.get_state_display(), "cause": cause}
+                )
             time.sleep(0.1)
         if task.state == Task.State.QUEUED:
-            raise CommandError("the task still waits: is the worker (manage.py qcluster) running?")
-        raise CommandError(f"the task is still {task.state} after {timeout_s:.0f} s: see the worker's and poller's log")
+            raise CommandError(_("the task still waits: is the worker (manage.py qcluster) running?"))
+        note = _("the task is still %(state)s after %(seconds)d s: see the worker's and poller's log")
+        raise CommandError(note % {"state": task.get_state_display(), "seconds": timeout_s})
 
 
 def _picture() -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from executors.services.seeding import load_executors
 from podi.base.errors import PodiError
@@ -23,7 +24,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         name = options["file"] or settings.EXECUTOR_CONFIG_PATH
         if not name:
-            self.stdout.write("No file: name one, or set EXECUTOR_CONFIG_PATH.")
+            self.stdout.write(_("No file: name one, or set EXECUTOR_CONFIG_PATH."))
             return
         try:
             with transaction.atomic():
@@ -31,4 +32,7 @@ class Command(BaseCommand):
         except PodiError as error:
             problems = "; ".join(f"{field}: {text}" for field, text in error.fields.items())
             raise CommandError(f"{error.detail}: {error.text} {problems}".strip()) from error
-        self.stdout.write(f"Executors created: {len(loaded.created)}, kept as they are: {len(loaded.kept)}.")
+        self.stdout.write(
+            _("Executors created: %(created)d, kept as they are: %(kept)d.")
+            % {"created": len(loaded.created), "kept": len(loaded.kept)}
+        )

@@ -38,9 +38,10 @@ class Parameters:
                 raise invalid(name, "a number is required")
             return _tidy(default)
         number = _parse_number(name, value, unit)
-        if not minimum <= number <= maximum:
-            limit = f"at least {minimum:g}" if number < minimum else f"at most {maximum:g}"
-            raise invalid(name, f"must be {limit}")
+        if number < minimum:
+            raise invalid(name, f"must be at least {minimum:g}")
+        if number > maximum:
+            raise invalid(name, f"must be at most {maximum:g}")
         return _tidy(number)
 
     def whole(self, name: str, **limits: Any) -> int:

@@ -149,8 +149,9 @@ _IMAGES: Final = (
     _("This is not a picture of a known format."),
     _("The picture is damaged."),
     _("The picture is cut off. Send the complete file."),
-    _("The picture would be %(size)s = %(pixels)s pixels; at most %(limit)s are allowed."),
-    _("The result would be %(size)s = %(pixels)s pixels; at most %(limit)s are allowed."),
+    _("%(problem)s would be %(size)s = %(pixels)s pixels; at most %(limit)s are allowed."),
+    _("The picture"),
+    _("The result"),
     _("The CMYK profile set for this executor is not a CMYK profile."),
     _("The CMYK profile set for this executor cannot be read."),
     _("The colour profile of the picture cannot be used."),
@@ -171,6 +172,16 @@ _STREAM: Final = (
     _("A message is a JSON object."),
     _("The stream has begun already; give lastEventId in the address or resume at once."),
     _("Known messages are resume, ping and pong."),
+)
+_AUDIT: Final = (
+    _("balance and held against transfers"),
+    _("held against open holds"),
+    _("deducted against its charge"),
+    _("refunds against the original"),
+    _("at most %(limit)s"),
+    _("open hold past its time"),
+    _("held since %(time)s UTC"),
+    _("sum of all accounts"),
 )
 _SENDING: Final = (
     _("HTTP %(status)s: redirects are not followed"),
@@ -200,4 +211,4 @@ _SENDING: Final = (
     _("the time allowed has passed"),
 )
 
-PHRASES: Final = (*_PARAMETERS, *_CONNECTIONS, *_COMFYUI, *_COZE, *_IMAGES, *_RUNNER, *_STREAM, *_SENDING)
+PHRASES: Final = (*_PARAMETERS, *_CONNECTIONS, *_COMFYUI, *_COZE, *_IMAGES, *_RUNNER, *_STREAM, *_AUDIT, *_SENDING)

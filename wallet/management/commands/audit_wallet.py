@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
+from podi.base.phrases import tell
 from wallet import services as wallet
 
 
@@ -15,10 +17,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         report = wallet.audit()
         self.stdout.write(
-            f"{report.accounts} accounts, {report.open_holds} open holds, {report.transfers} transfers, "
-            f"sum over all accounts {report.total}."
+            _("%(accounts)d accounts, %(holds)d open holds, %(transfers)d transfers, sum over all accounts %(total)d.")
+            % {
+                "accounts": report.accounts,
+                "holds": report.open_holds,
+                "transfers": report.transfers,
+                "total": report.total,
+            }
         )
         for found in report.differences:
-            self.stdout.write(f"  {found.check}: {found.subject_id} expected {found.expected}, found {found.found}")
+            self.stdout.write(f"  {tell(found.check)}: {found.subject_id} {found.expected} ≠ {found.found}")
         if not report.is_clean:
-            raise CommandError(f"{len(report.differences)} differences.")
+            raise CommandError(_("Differences: %(count)d") % {"count": len(report.differences)})

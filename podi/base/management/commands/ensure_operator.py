@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
+from django.utils.translation import gettext as _
 
 from podi.base import services as base
 from podi.base.models import ApiToken, User
@@ -29,7 +30,8 @@ class Command(BaseCommand):
         if made_up:
             path = settings.DATA_DIR / PASSWORD_FILE
             write_secret(path, made_up)
-            self.stdout.write(f"Operator {name}, password {made_up} (shown once; kept in {path})")
+            note = _("Operator %(name)s, password %(password)s (shown once; kept in %(path)s)")
+            self.stdout.write(note % {"name": name, "password": made_up, "path": path})
         self._ensure_token(User.objects.get(username=name))
 
     def _ensure_token(self, operator: User) -> None:
@@ -39,7 +41,7 @@ class Command(BaseCommand):
             return
         for lost in ApiToken.objects.filter(user=operator, name=TOKEN_NAME, revoked_at=None):
             base.revoke_token(operator, lost)
-        _token, text = base.issue_token(operator, operator, name=TOKEN_NAME)
+        _row, text = base.issue_token(operator, operator, name=TOKEN_NAME)
         write_secret(path, text)
 
 
