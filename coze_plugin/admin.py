@@ -23,7 +23,7 @@ from django.views.decorators.http import require_POST
 from abilities.models import Ability, Task
 from coze_plugin import addressing, naming, readiness, services
 from coze_plugin.forms import ToolForm
-from coze_plugin.models import Refusal, Tool
+from coze_plugin.models import BridgeChat, Refusal, Tool
 from podi.base.addresses import is_within, parse_address
 from podi.base.admin import ExportAdmin, LargeTableMixin, ReadOnlyAdmin, ServiceAdmin
 from podi.base.admin.accounts import acting
@@ -137,6 +137,21 @@ class RefusalAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
     list_filter = ("code", "hour")
     search_fields = ("address", "tool", "log_id", "request_id")
     search_help_text = _("address, tool, Coze log id or request id")
+
+
+@admin.register(BridgeChat)
+class BridgeChatAdmin(LargeTableMixin, ReadOnlyAdmin):
+    """Chats that the local plugin bridge leads. They are asked for with `manage.py coze_bridge`."""
+
+    list_display = ("id", "created_at", "state", "coze_status", "question", "tool_calls", "chat_id", "ended_at")
+    list_filter = ("state",)
+    search_fields = ("chat_id", "conversation_id")
+    fieldsets = (
+        (None, {"fields": (("state", "coze_status", "tool_calls"), "question", "answer", "error")}),
+        (_("At Coze"), {"fields": (("bot_id", "coze_user_id"), ("conversation_id", "chat_id"))}),
+        (_("When"), {"fields": (("created_at", "ended_at", "claimed_by", "claimed_until"),)}),
+    )
+    readonly_fields = ("claimed_by", "claimed_until")
 
 
 def _documents(server: str, providers: set[str]) -> list[dict[str, str]]:

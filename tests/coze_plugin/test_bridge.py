@@ -12,19 +12,21 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import close_old_connections
+from django.test import Client
 
 from abilities import services as abilities
 from abilities.models import Ability, Task
 from coze_plugin.bridge import records, serving
 from coze_plugin.bridge.talking import Desk
 from coze_plugin.models import BridgeChat
-from tests.abilities.conftest import png_base64, upscale
+from podi.base.models import User
+from tests.abilities.conftest import operator, png_base64, upscale
 from tests.flows.driver import work_off
 from tests.simulators.coze import TOKEN, CozeSimulator
 from tests.simulators.coze_chats import Call, Chat, Round
 from tests.simulators.coze_files import picture
 
-__all__ = ["upscale"]
+__all__ = ["operator", "upscale"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TOOL = "podi_podi_upscale_resize"
@@ -341,3 +343,12 @@ def test_the_command_says_what_is_missing(settings: Any, coze: CozeSimulator) ->
 
 def test_the_simulator_s_pictures_differ() -> None:
     assert picture("a") != picture("b")
+
+
+def test_the_operator_sees_the_chats(coze: CozeSimulator, operator: User, client: Client) -> None:
+    row = ask()
+    client.force_login(operator)
+    for page in ("", f"{row.pk}/change/"):
+        answer = client.get(f"/admin/coze_plugin/bridgechat/{page}")
+        assert answer.status_code == 200
+        assert row.chat_id in answer.content.decode()
