@@ -151,7 +151,8 @@ def test_R23_a_wrong_call_is_200_failed_names_what_is_wrong_and_starts_nothing(
     assert not Task.objects.exists()
 
 
-def test_R13_a_prompt_is_never_a_picture(coze: Coze, db: None) -> None:
+def test_R13_a_prompt_is_never_a_picture(coze: Coze, settings: Any) -> None:
+    settings.COZE_WAIT_S = 0
     make_ability(
         capability_key="draw",
         input_schema={
