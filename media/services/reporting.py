@@ -56,7 +56,7 @@ def record_report(post: Post) -> Upload:
     if found.size_bytes > upload.max_bytes:
         _refuse(upload)
         raise MediaCallbackInvalid(reason="size")
-    _note(upload, report, found)
+    _note(upload, found)
     return upload
 
 
@@ -145,16 +145,13 @@ def _look_at(report: Report) -> StoredFile:
     return found
 
 
-def _note(upload: Upload, report: Report, found: StoredFile) -> None:
+def _note(upload: Upload, found: StoredFile) -> None:
     """Only from a state in which nothing has come yet; a replay finds `received` and changes nothing."""
     waiting = Upload.objects.filter(pk=upload.pk, state__in=[State.GRANTED, State.EXPIRED])
-    noted = waiting.update(
-        state=State.RECEIVED, size_bytes=found.size_bytes, etag=found.etag, received_at=timezone.now()
-    )
-    if not noted:
-        upload.refresh_from_db()
-        if upload.state == State.REFUSED:
-            raise MediaCallbackInvalid(reason="refused")
+    waiting.update(state=State.RECEIVED, size_bytes=found.size_bytes, etag=found.etag, received_at=timezone.now())
+    upload.refresh_from_db()
+    if upload.state == State.REFUSED:
+        raise MediaCallbackInvalid(reason="refused")
 
 
 def _refuse(upload: Upload) -> None:
