@@ -37,7 +37,8 @@
       Object.entries(grant.upload.fields).forEach(([name, value]) => body.append(name, value));
       body.append(grant.upload.fileField, file, file.name);
       const request = new XMLHttpRequest();
-      request.open("POST", grant.upload.url);
+      /* PODI's own address is reached under the name this page has, which may be another than PODI_PUBLIC_URL. */
+      request.open("POST", grant.upload.putUrl ? new URL(grant.upload.url).pathname : grant.upload.url);
       request.upload.onprogress = (event) => { if (event.lengthComputable) progress(event.loaded / event.total); };
       request.onerror = () => reject(new Refusal(words.broken));
       request.onload = () => {
