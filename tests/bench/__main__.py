@@ -67,7 +67,7 @@ def _start(stack: ExitStack, options: argparse.Namespace, table: Table) -> Bench
     extent = Extent(
         rounds=options.rounds,
         seconds=1.0 if options.quick else 2.5,
-        tasks=80 if options.quick else 320,
+        tasks=60 if options.quick else 240,
         open_jobs=options.open_jobs or (300 if options.quick else 1000),
         watch_s=4.0 if options.quick else 12.0,
         rows=options.rows or (10_000 if options.quick else 100_000),
@@ -80,7 +80,7 @@ def _start(stack: ExitStack, options: argparse.Namespace, table: Table) -> Bench
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one round of everything, under a minute")
+    parser.add_argument("--quick", action="store_true", help="one round of everything, about a minute")
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each measurement (3)")
     parser.add_argument("--rows", type=int, default=0, help="finished tasks in the table (100000)")
     parser.add_argument("--open-jobs", type=int, default=0, help="open jobs of the poller (1000)")
