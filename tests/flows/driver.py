@@ -17,7 +17,7 @@ def work_off() -> int:
     """Run every job that is in the broker now, as a django-q2 worker would. Returns how many."""
     broker = get_broker()
     done = 0
-    while batch := broker.dequeue():
+    while broker.queue_size() and (batch := broker.dequeue()):  # an empty Redis queue is waited for, a second each time
         for ack_id, payload in batch:
             job = SignedPackage.loads(payload)
             broker.acknowledge(ack_id)
