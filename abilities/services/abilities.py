@@ -107,6 +107,9 @@ def _check(ability: Ability) -> None:
     missing = [n for n in ("provider", "category", "capability_key", "display_name") if not getattr(ability, n)]
     if missing:
         raise InvalidInput(fields=dict.fromkeys(missing, "required"))
+    too_long = _too_long(ability)
+    if too_long:
+        raise InvalidInput(fields=too_long)
     executors.provider_class(ability.provider)
     if problems := schema.problems_of(ability.input_schema, ability.default_params):
         raise errors.InvalidSchema(fields=problems)
@@ -132,6 +135,16 @@ def metadata_problems(metadata: Mapping[str, Any]) -> dict[str, str | Promise]:
     if promised is not None and not isinstance(promised, Mapping):
         problems["metadata.outputs"] = _('Must be an object such as `{"images": 1}`.')
     return problems
+
+
+def _too_long(ability: Ability) -> dict[str, str]:
+    """Texts that would not fit their column: MySQL refuses them with an error of its own, SQLite keeps them."""
+    found = {}
+    for field in Ability._meta.concrete_fields:
+        limit, value = field.max_length, getattr(ability, field.attname)
+        if limit and isinstance(value, str) and len(value) > limit:
+            found[field.attname] = _("At most %(limit)d characters.") % {"limit": limit}
+    return found
 
 
 def _next_version(ability: Ability) -> str:

@@ -245,7 +245,10 @@ def test_parallel_guesses_are_counted_too() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert outcomes.count(RateLimited) == 7
+    assert len(outcomes) == 12
+    assert (
+        outcomes.count(RateLimited) >= 7
+    )  # never more than the five; who comes with an older clock may be refused too
 
 
 def test_forgotten_logins_are_swept(user: User) -> None:
