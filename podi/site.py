@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 SECTIONS: Final[tuple[tuple[str, str | Promise, tuple[str, ...]], ...]] = (
     ("abilities", _("Abilities and tasks"), ("Ability", "Task", "Invocation")),
     ("executors", _("Executors"), ("Executor", "ApiKey", "Workflow", "WorkflowBinding", "WorkflowRevision", "Lease")),
-    ("media", _("Media"), ("Asset",)),
+    ("media", _("Media"), ("Asset", "Upload", "UploadKey", "UploadBlock", "RetentionRule", "LegalHold")),
     ("wallet", _("Wallet"), ("Account", "Hold", "Transfer", "Audit")),
     ("events", _("Events and callbacks"), ("Event", "Delivery", "DeliveryAttempt")),
     ("coze_plugin", _("Coze plugin"), ()),

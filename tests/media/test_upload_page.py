@@ -37,7 +37,7 @@ def upload(page: Any, address: str, *files: Path) -> None:
 def files(tmp_path: Path) -> list[Path]:
     good, bad = tmp_path / "cup.png", tmp_path / "bad.png"
     good.write_bytes(pictures.make(size=(64, 48)))
-    bad.write_bytes(pictures.make()[:300])
+    bad.write_bytes(pictures.make()[:200])
     return [good, bad]
 
 
