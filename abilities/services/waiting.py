@@ -7,6 +7,7 @@ cost one query per tick.
 from __future__ import annotations
 
 import asyncio
+import logging
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +15,11 @@ from functools import partial
 from typing import TypeVar
 
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import Error, close_old_connections
 
 from abilities.models import Task
+
+logger = logging.getLogger(__name__)
 
 MIN_TICK_S, MAX_TICK_S = 0.03, 0.25
 T = TypeVar("T")
@@ -72,7 +75,12 @@ class _Watcher:
         tick_s = MIN_TICK_S
         while self._waiting:
             await asyncio.sleep(tick_s)
-            ended = await in_thread(partial(_ended, tuple(self._waiting)))
+            try:
+                ended = await in_thread(partial(_ended, tuple(self._waiting)))
+            except Error:
+                # The database is away for a moment: those who wait go on waiting, each for its own time.
+                logger.warning("could not look at %d awaited tasks", len(self._waiting), exc_info=True)
+                ended = []
             tick_s = MIN_TICK_S if ended else min(MAX_TICK_S, tick_s * 1.5)
             for task_id in ended:
                 for future in self._waiting.get(task_id, ()):
