@@ -20,7 +20,7 @@ from abilities import services
 from abilities.admin import metrics, showing
 from abilities.admin.filters import AbilityFilter, CallProviderFilter, ExecutorFilter, SourceFilter, WhenFilter
 from abilities.admin.rendering import admin_link, duration, moment, money, pill, pretty_json, short
-from abilities.models import Invocation
+from abilities.models import Invocation, Task
 from media.models import Asset
 from podi.base.admin import ExportAdmin, LargeTableMixin, ReadOnlyAdmin
 from podi.base.ids import decode_task_id
@@ -39,7 +39,7 @@ class InvocationAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
         "shown_status",
         "shown_ability",
         "shown_executor",
-        "source",
+        "shown_source",
         "shown_task",
         "attempt",
         "shown_duration",
@@ -57,6 +57,7 @@ class InvocationAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
         "shown_task",
         "shown_ability",
         "shown_executor",
+        "shown_source",
         "shown_steps",
         "shown_cost",
         "shown_routing",
@@ -74,7 +75,7 @@ class InvocationAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
                     "shown_error",
                     "shown_task",
                     ("shown_ability", "shown_executor", "api_key"),
-                    ("source", "request_id", "trace_id"),
+                    ("shown_source", "request_id", "trace_id"),
                     ("ref", "workflow_run_id"),
                 )
             },
@@ -184,6 +185,10 @@ class InvocationAdmin(LargeTableMixin, ExportAdmin, ReadOnlyAdmin):
     @admin.display(description=_("error"))
     def shown_error(self, row: Invocation) -> str:
         return tell(row.error_message) or row.error_code or "–"
+
+    @admin.display(description=_("source"))
+    def shown_source(self, row: Invocation) -> str:
+        return str(dict(Task.Source.choices).get(row.source, row.source))
 
     @admin.display(description=_("steps"))
     def shown_steps(self, row: Invocation) -> str:

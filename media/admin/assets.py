@@ -17,7 +17,7 @@ from media import services as media
 from media.admin.upload_page import UploadPage
 from media.errors import AssetMissing
 from media.images import ImageProblem
-from media.models import Asset
+from media.models import Asset, RetentionRule
 
 
 class ContentFilter(admin.SimpleListFilter):
@@ -32,11 +32,35 @@ class ContentFilter(admin.SimpleListFilter):
         return queryset.filter(content_type__startswith=chosen) if chosen else queryset
 
 
+class KindFilter(admin.SimpleListFilter):
+    """The kinds there are, without asking the table which it holds."""
+
+    title = _("kind")
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(value, label) for value, label in RetentionRule.Kind.choices if value]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Asset]) -> QuerySet[Asset]:
+        chosen = self.value()
+        return queryset.filter(kind=chosen) if chosen else queryset
+
+
 @admin.register(Asset)
 class AssetAdmin(UploadPage):
-    list_display = ("picture", "object_key", "kind", "content_type", "size", "dimensions", "dpi", "owner", "created_at")
+    list_display = (
+        "picture",
+        "object_key",
+        "shown_kind",
+        "content_type",
+        "size",
+        "dimensions",
+        "dpi",
+        "owner",
+        "created_at",
+    )
     list_display_links = ("picture", "object_key")
-    list_filter = ("kind", ContentFilter, "created_at")
+    list_filter = (KindFilter, ContentFilter, "created_at")
     search_fields = ("=id", "object_key", "=sha256", "file_name", "=owner__username")
     search_help_text = _("id, key, SHA-256, file name or owner")
     list_select_related = ("owner",)
@@ -47,7 +71,7 @@ class AssetAdmin(UploadPage):
         "large_picture",
         "link",
         "object_key",
-        "kind",
+        "shown_kind",
         "file_name",
         "content_type",
         "size",
@@ -106,10 +130,14 @@ class AssetAdmin(UploadPage):
             return _("the file was removed by a retention rule")
         return format_html('<a href="{}" rel="noreferrer">{}</a>', media.url(asset), _("open the file"))
 
+    @admin.display(description=_("kind"), ordering="kind")
+    def shown_kind(self, asset: Asset) -> str:
+        return str(dict(RetentionRule.Kind.choices).get(asset.kind, asset.kind))
+
     @admin.display(description=_("size"), ordering="size_bytes")
     def size(self, asset: Asset) -> str:
         return filesizeformat(asset.size_bytes)
 
     @admin.display(description=_("pixels"), ordering="width")
     def dimensions(self, asset: Asset) -> str:
-        return f"{asset.width} × {asset.height}" if asset.width is not None else "-"
+        return f"{asset.width}\u00a0×\u00a0{asset.height}" if asset.width is not None else "-"

@@ -57,6 +57,15 @@ DJANGO_Q: Final = (
     _("Cluster key"),
     _("Queue options"),
     _("last_run"),
+    _("Resubmit selected tasks to queue"),
+    _("Successful task"),
+    _("Successful tasks"),
+    _("Failed task"),
+    _("Failed tasks"),
+    _("Scheduled task"),
+    _("Scheduled tasks"),
+    _("Queued task"),
+    _("Queued tasks"),
 )
 ATTRIBUTES: Final = (
     _("token hash"),
