@@ -109,6 +109,7 @@ class Task(models.Model):
             models.Index(fields=["executor", "state"], name="tasks_executor_state"),
             models.Index(fields=["provider", "state", "created_at"], name="tasks_provider_state"),
             models.Index(fields=["is_parked", "executor", "-priority", "created_at"], name="tasks_parked"),
+            models.Index(fields=["ability", "created_at"], name="tasks_ability_created"),
             models.Index(fields=["created_at"], name="tasks_created"),
         ]
 
