@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from time import monotonic
 from typing import ClassVar
@@ -21,16 +22,17 @@ logger = logging.getLogger(__name__)
 ERROR_PAUSE_S = 2.0
 
 
-class Duty:
+class Duty(ABC):
     """One thing to do again and again. `run` should take well under its claim and never wait for a person."""
 
     name: ClassVar[str]
     interval_s: float = 1.0
 
+    @abstractmethod
     def run(self) -> None:
-        raise NotImplementedError
+        """One round."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  (most duties hold nothing)
         """Give back threads and sockets at the end of the process."""
 
 
