@@ -16,6 +16,7 @@ from executors import services as executors
 from executors.models import Executor
 from executors.providers.base import ProviderError
 from podi.base.duties import Duty
+from podi.base.errors import PodiError
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +45,14 @@ def cancel(task_id: str) -> None:
 def stop(provider: str, executor_id: str, api_key_id: str, ref: str) -> None:
     """Ask a provider to stop work whose task has ended without it. Whatever it answers, the task has ended."""
     executor = Executor.objects.filter(pk=executor_id).first() if executor_id else None
-    connection = executors.connect(provider, executor, api_key_id=api_key_id)
-    if connection.provider.can_cancel and ref:
-        try:
+    if not ref or (executor_id and executor is None):
+        return  # the executor was deleted meanwhile: there is nobody left to ask
+    try:
+        connection = executors.connect(provider, executor, api_key_id=api_key_id)
+        if connection.provider.can_cancel:
             connection.provider.cancel(ref)
-        except ProviderError:
-            logger.info("%s could not stop %s", executor_id or provider, ref, exc_info=True)
+    except (ProviderError, PodiError):
+        logger.info("%s could not stop %s", executor_id or provider, ref, exc_info=True)
 
 
 class PollDuty(Duty):

@@ -1,6 +1,10 @@
 """Fixtures that several apps' tests share."""
 
+from collections.abc import Iterator
+
 import pytest
+from django.conf import settings
+from django_q.brokers import get_broker
 
 from tests.browser import find_chromium, is_required
 
@@ -13,3 +17,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("browser"):
             item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def _empty_redis_queue() -> Iterator[None]:
+    """Rings in Redis outlive the rows of a test, which are rolled back or flushed: the next one begins without them."""
+    yield
+    if settings.REDIS_URL:
+        get_broker().delete_queue()
